@@ -1,1 +1,8 @@
-//! Placeholder.
+//! Moves bytes: ssh tunnels, flows inside them, NAT rules. Knows no Kubernetes.
+//!
+//! An agent hands a [`forwarder::Forwarder`] or a [`gateway::Gateway`] a configuration, which is
+//! a plain value, and reads back a report, which is one too. Everything between is in here.
+
+pub mod forwarder;
+pub mod gateway;
+pub mod identity;
