@@ -8,6 +8,7 @@ pub mod external_service;
 pub mod forwarder;
 pub mod gateway;
 pub mod names;
+pub mod node_addresses;
 mod schema;
 
 pub use external_service::{ExternalService, ExternalServiceSpec, ExternalServiceStatus};

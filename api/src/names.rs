@@ -18,12 +18,40 @@ pub const LABEL_NAMESPACE: &str = "extconn.submariner.io/external-service-namesp
 /// Label on every object made for an ExternalService: its name.
 pub const LABEL_NAME: &str = "extconn.submariner.io/external-service";
 
+/// Label on everything that the operator makes, with [`MANAGED_BY`] as its value.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Value of [`LABEL_MANAGED_BY`].
+pub const MANAGED_BY: &str = "extconn-operator";
+
+/// ConfigMap in the connector namespace with the addresses of all nodes, kept by the operator so
+/// that no forwarder reads Node objects. See [`crate::node_addresses`] for its form.
+pub const NODE_ADDRESSES: &str = "extconn-node-addresses";
+
+/// Environment of a forwarder's container, set by the operator.
+pub mod forwarder_env {
+    /// Name of the Forwarder object to carry out.
+    pub const FORWARDER_NAME: &str = "FORWARDER_NAME";
+    /// Name of the pod, the key of its entry in the Forwarder status.
+    pub const POD_NAME: &str = "POD_NAME";
+    /// Namespace of the pod and of its Forwarder object: the connector namespace.
+    pub const POD_NAMESPACE: &str = "POD_NAMESPACE";
+    /// Port for `/healthz`, `/readyz` and `/metrics`: one that no egress entry listens on.
+    pub const HTTP_PORT: &str = "HTTP_PORT";
+}
+
 /// Server-side apply field managers, one for each writer.
 pub mod field_manager {
-    /// The operator, for everything it makes and for ExternalService status.
+    /// The operator, for everything it makes and for ExternalService status, but for Gateways.
     pub const OPERATOR: &str = "extconn-operator";
     /// A gateway, for Gateway status.
     pub const GATEWAY: &str = "extconn-gateway";
+
+    /// The operator, for the entry of one forwarder in a Gateway: each entry has a writer of its
+    /// own, so that two reconciles never overwrite each other's.
+    pub fn gateway_entry(forwarder: &str) -> String {
+        format!("extconn-operator/{forwarder}")
+    }
 
     /// A forwarder replica, for its own entry in the Forwarder status.
     pub fn forwarder(pod_name: &str) -> String {
