@@ -6,3 +6,4 @@
 pub mod forwarder;
 pub mod gateway;
 pub mod identity;
+pub mod nat;
