@@ -37,7 +37,7 @@ use crate::{Protocol, schema};
 pub struct ExternalServiceSpec {
     /// IPv4 address of the external server, for example `203.0.113.7`.
     #[serde(rename = "targetIP")]
-    #[schemars(length(max = 15))]
+    #[schemars(length(max = 45))]
     #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4 && ip(self).isGlobalUnicast()")
         .message("must be the IPv4 address of the external server, for example 203.0.113.7 (no loopback, link-local or multicast address)"))]
     pub target_ip: String,
@@ -73,7 +73,7 @@ pub struct Source {
     /// The static IPv4 address that the external server sees and dials, for example
     /// `192.0.2.10`. A gateway must hold it.
     #[serde(rename = "sourceIP")]
-    #[schemars(length(max = 15))]
+    #[schemars(length(max = 45))]
     #[x_kube(validation = Rule::new("isIP(self) && ip(self).family() == 4 && ip(self).isGlobalUnicast()")
         .message("must be an IPv4 address that a gateway holds, for example 192.0.2.10 (no loopback, link-local or multicast address)"))]
     pub source_ip: String,
@@ -83,13 +83,17 @@ pub struct Source {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceReference {
-    /// Namespace of the Service; the ExternalService's own if left out.
+    /// Namespace of the Service, for example `prod`; the ExternalService's own if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(with = "String", length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("must be the name of a namespace: lower-case letters, digits and '-'"))]
     pub namespace: Option<String>,
 
     /// Name of the Service, for example `shop`.
     #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("must be the name of a Service: lower-case letters, digits and '-'"))]
     pub name: String,
 }
 
@@ -105,10 +109,10 @@ pub struct Port {
     #[schemars(schema_with = "schema::port")]
     pub port: u16,
 
-    /// Port that the pods dial, on `<name>.<connector namespace>.svc`; the same as `port` if
-    /// left out.
+    /// Port that the pods dial, on `<name>.<connector namespace>.svc`, for example `15432`; the
+    /// same as `port` if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::optional_port")]
+    #[schemars(schema_with = "schema::port")]
     pub target_port: Option<u16>,
 }
 

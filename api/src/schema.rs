@@ -6,10 +6,3 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 pub(crate) fn port(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535})
 }
-
-/// A port number that may be left out.
-pub(crate) fn optional_port(generator: &mut SchemaGenerator) -> Schema {
-    let mut schema = port(generator);
-    schema.insert("nullable".into(), true.into());
-    schema
-}
