@@ -1,0 +1,200 @@
+//! The gateway host: a Debian with systemd and sshd, made once, booted from a
+//! fresh overlay each time.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::contained::contained;
+use crate::topology::{GATEWAY, Host};
+use crate::unit::Unit;
+use crate::{host, paths};
+
+const SUITE: &str = "bookworm";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,\
+                        sudo,ca-certificates,procps";
+/// Where the host, not the guest, sees the guest's root.
+const ROOT: &str = "/run/extconn-lab/guest/root";
+
+/// The root file system's folder in the cache.
+pub fn root_folder() -> Result<PathBuf> {
+    let key = crate::hex(&Sha256::digest(format!("{SUITE} {PACKAGES}")));
+    Ok(paths::cache()?
+        .join("rootfs")
+        .join(format!("debian-{}", &key[..16])))
+}
+
+/// Makes the root file system in the cache.
+pub fn build_root() -> Result<()> {
+    let target = root_folder()?;
+    let parent = target.parent().context("the cache has a parent")?;
+    fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
+    let draft = tempfile::Builder::new()
+        .prefix(".draft-")
+        .tempdir_in(parent)
+        .with_context(|| format!("make a folder in {}", parent.display()))?;
+    let root = draft.path().join("root");
+    let output = contained("mmdebstrap")
+        .args(["--quiet", "--variant=minbase"])
+        .arg(format!("--include={PACKAGES}"))
+        // A key that every guest shared would be no key.
+        .arg("--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*_key*")
+        .arg(SUITE)
+        .arg(&root)
+        .env("TMPDIR", draft.path())
+        .output()
+        .context("run mmdebstrap")?;
+    if !output.status.success() {
+        bail!(
+            "mmdebstrap: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    fs::rename(&root, &target).with_context(|| format!("publish {}", target.display()))
+}
+
+/// Makes the lab's ssh key and the gateway host's.
+pub fn make_keys() -> Result<()> {
+    let own = paths::ssh_key();
+    let folder = own.parent().context("the key is in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    for (path, comment) in [
+        (own.clone(), "extconn-lab"),
+        (folder.join("gateway_host"), "gateway"),
+    ] {
+        let output = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
+            .arg(&path)
+            .output()
+            .context("run ssh-keygen")?;
+        if !output.status.success() {
+            bail!(
+                "ssh-keygen: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Boots the guest. It has booted when [`answers_ssh`] says so.
+pub fn boot() -> Result<()> {
+    let lower = root_folder()?;
+    let keys = paths::ssh_key();
+    let keys = keys.parent().context("the key is in a folder")?;
+    let script = format!(
+        r#"set -e
+mkdir -p {ROOT} {ROOT}/../upper {ROOT}/../work
+mount -t overlay extconn-lab -o lowerdir="$1",upperdir={ROOT}/../upper,workdir={ROOT}/../work {ROOT}
+cd {ROOT}
+install -d -m 700 root/.ssh
+install -m 600 "$2"/id_ed25519.pub root/.ssh/authorized_keys
+install -m 600 "$2"/gateway_host etc/ssh/ssh_host_ed25519_key
+install -m 644 "$2"/gateway_host.pub etc/ssh/ssh_host_ed25519_key.pub
+echo gateway > etc/hostname
+cat /etc/hosts > etc/hosts
+: > etc/machine-id
+"#
+    );
+    let argv = ["sh", "-c", &script, "sh"]
+        .into_iter()
+        .map(String::from)
+        .chain([lower.display().to_string(), keys.display().to_string()])
+        .collect::<Vec<_>>();
+    let output = host::outer_command(Host::Gateway, &argv)?
+        .output()
+        .context("prepare the guest's root")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    host::start_unit(
+        Host::Gateway,
+        Unit::new(
+            "guest",
+            [
+                "systemd-nspawn",
+                "--quiet",
+                "--boot",
+                "--directory",
+                ROOT,
+                "--machine=gateway",
+                "--register=no",
+                "--keep-unit",
+                "--network-namespace-path=/proc/1/ns/net",
+                "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
+                "--resolv-conf=off",
+                "--timezone=off",
+                "--link-journal=no",
+                "--console=pipe",
+            ],
+        ),
+    )
+}
+
+/// Tells the workstation whom `ssh gateway` reaches, by which key.
+pub fn introduce() -> Result<()> {
+    let key = paths::ssh_key();
+    let folder = key.parent().context("the key is in a folder")?;
+    let public = folder.join("gateway_host.pub");
+    let public =
+        fs::read_to_string(&public).with_context(|| format!("read {}", public.display()))?;
+    let known = format!("gateway,{GATEWAY} {public}");
+    let config = format!(
+        "Host gateway {GATEWAY}\n  HostName {GATEWAY}\n  User root\n  IdentityFile {}\n",
+        key.display()
+    );
+    write_in(Host::Workstation, "/etc/ssh/ssh_known_hosts", &known)?;
+    write_in(
+        Host::Workstation,
+        "/etc/ssh/ssh_config.d/00-extconn-lab.conf",
+        &config,
+    )
+}
+
+/// Writes a file inside a host, making its folder.
+pub fn write_in(to: Host, path: &str, text: &str) -> Result<()> {
+    let script = "mkdir -p \"$(dirname \"$1\")\" && cat > \"$1\"";
+    let argv = ["sh", "-c", script, "sh", path].map(String::from);
+    let mut child = host::outer_command(to, &argv)?
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("write {path} in {to}"))?;
+    let mut stdin = child.stdin.take().context("the child's stdin is piped")?;
+    stdin
+        .write_all(text.as_bytes())
+        .with_context(|| format!("write {path} in {to}"))?;
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!(
+            "{path} in {to}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+/// Whether a login from the workstation succeeds; if not, what ssh said.
+pub fn answers_ssh() -> Result<Result<(), String>> {
+    let argv = [
+        "ssh",
+        "-oBatchMode=yes",
+        "-oConnectTimeout=2",
+        "gateway",
+        "true",
+    ];
+    let output = host::command(Host::Workstation, &argv)?
+        .stdin(Stdio::null())
+        .output()
+        .context("run ssh")?;
+    Ok(if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    })
+}

@@ -1,0 +1,166 @@
+//! Container images: built from a Dockerfile without any registry, kept in
+//! the cache by content, given to both nodes.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::contained::contained;
+use crate::topology::Host;
+use crate::{host, paths};
+
+/// Accepts what we made ourselves; the tool insists on a policy.
+const POLICY: &str = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
+
+/// Builds `name` (with its tag) from a Dockerfile and the folder that its
+/// `COPY`s are relative to; gives the archive's path. Nothing is built when
+/// the same name, Dockerfile and content were built before.
+///
+/// # Errors
+/// What buildah said.
+pub fn build(name: &str, dockerfile: &Path, context: &Path) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    hash.update(name);
+    hash_file(&mut hash, dockerfile)?;
+    hash_folder(&mut hash, context)?;
+    let folder = paths::cache()?.join("images");
+    let short = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
+    let key = crate::hex(&hash.finalize());
+    let archive = folder.join(format!("{short}-{}.tar", &key[..16]));
+    if archive.exists() {
+        return Ok(archive);
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let draft = tempfile::Builder::new()
+        .prefix(".draft-")
+        .tempdir_in(&folder)
+        .with_context(|| format!("make a folder in {}", folder.display()))?;
+    let policy = draft.path().join("policy.json");
+    fs::write(&policy, POLICY).context("write a policy")?;
+    let built = draft.path().join("image.tar");
+
+    let mut bud = buildah(draft.path());
+    bud.args(["bud", "--isolation=chroot", "--pull-never"]);
+    bud.args(["--layers=false", "--timestamp=0", "--quiet"]);
+    bud.arg("--signature-policy").arg(&policy);
+    bud.args(["--tag", name, "--file"])
+        .arg(dockerfile)
+        .arg(context);
+    run(&mut bud).with_context(|| format!("build the image {name}"))?;
+
+    let mut push = buildah(draft.path());
+    push.args(["push", "--quiet", "--signature-policy"])
+        .arg(&policy);
+    push.arg(name);
+    push.arg(format!("docker-archive:{}:{name}", built.display()));
+    run(&mut push).with_context(|| format!("write the image {name}"))?;
+
+    fs::rename(&built, &archive).with_context(|| format!("publish {}", archive.display()))?;
+    Ok(archive)
+}
+
+fn buildah(draft: &Path) -> std::process::Command {
+    let mut command = contained("unshare");
+    // No network: an image that needs a registry fails here, not at a user's.
+    command.args(["--net", "buildah"]);
+    // A store of its own, thrown away afterwards: images on scratch gain
+    // nothing from a kept one, and a kept one can be broken by a kill.
+    command.arg("--root").arg(draft.join("store"));
+    command.arg("--runroot").arg(draft.join("run"));
+    command.arg("--storage-driver=vfs");
+    command.env("TMPDIR", draft);
+    command
+}
+
+fn run(command: &mut std::process::Command) -> Result<()> {
+    let output = command.output().context("run buildah")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn hash_file(hash: &mut Sha256, path: &Path) -> Result<()> {
+    let mut file = fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let length = file.metadata().context("ask for a file's size")?.len();
+    hash.update(length.to_le_bytes());
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(read) => hash.update(&piece[..read]),
+            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        }
+    }
+}
+
+fn hash_folder(hash: &mut Sha256, folder: &Path) -> Result<()> {
+    let mut entries = fs::read_dir(folder)
+        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+        .with_context(|| format!("list {}", folder.display()))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, kind) = (
+            entry.path(),
+            entry.file_type().context("ask for a file's type")?,
+        );
+        hash.update(entry.file_name().as_encoded_bytes());
+        if kind.is_dir() {
+            hash.update(b"/");
+            hash_folder(hash, &path)?;
+        } else if kind.is_symlink() {
+            let target =
+                fs::read_link(&path).with_context(|| format!("read {}", path.display()))?;
+            hash.update(target.as_os_str().as_encoded_bytes());
+        } else {
+            hash_file(hash, &path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives an OCI or docker archive to every node, at the same time. A node
+/// that was given the same content before is left alone.
+pub fn load(archive: &Path) -> Result<()> {
+    let mut hash = Sha256::new();
+    hash_file(&mut hash, archive)?;
+    let key = crate::hex(&hash.finalize());
+    std::thread::scope(|scope| {
+        let loads = Host::NODES.map(|node| {
+            let key = &key;
+            scope.spawn(move || load_into(node, archive, key))
+        });
+        for load in loads {
+            load.join()
+                .map_err(|_| anyhow::anyhow!("a load panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+fn load_into(node: Host, archive: &Path, key: &str) -> Result<()> {
+    let given = paths::host(node).join("images").join(key);
+    if given.exists() {
+        return Ok(());
+    }
+    // By stdin: the node sees neither our /tmp nor our /var.
+    let file = fs::File::open(archive).with_context(|| format!("open {}", archive.display()))?;
+    let argv = ["ctr", "--namespace=k8s.io", "images", "import", "-"];
+    let output = host::command(node, &argv)?
+        .stdin(file)
+        .output()
+        .context("run ctr")?;
+    if !output.status.success() {
+        bail!(
+            "{node} does not take {}: {}",
+            archive.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    let folder = given.parent().context("a record is in a folder")?;
+    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    fs::write(&given, "").with_context(|| format!("write {}", given.display()))
+}

@@ -1,0 +1,289 @@
+//! `up`: from nothing, or from the remains of an earlier run, to a lab in
+//! which everything answers.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::components::{self, MODULES};
+use crate::progress::{Progress, Wait, wait_for};
+use crate::topology::{EXTERNAL, EXTERNAL_PORT, Host};
+use crate::unit::Unit;
+use crate::wiring::{self, Wire};
+use crate::{cluster, down, gateway, host, images, lab_images, packages, paths, pki, status};
+
+/// The right to change the lab; `up` and `down` hold it one at a time.
+pub fn lock() -> Result<Flock<fs::File>> {
+    let folder = paths::cache()?;
+    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+    let path = folder.join("lock");
+    let file = fs::File::create(&path).with_context(|| format!("open {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
+        anyhow!("another extconn-lab is at work on the lab; wait for it to end ({error})")
+    })
+}
+
+/// Refuses a machine that cannot carry the lab, in one sentence.
+pub fn check_machine() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("the lab makes namespaces and mounts and needs root; run it with sudo");
+    }
+    Ok(())
+}
+
+/// Installs the Debian packages that are missing; says so when none is.
+pub fn install(progress: &Progress) -> Result<()> {
+    check_machine()?;
+    let missing = packages::missing();
+    if missing.is_empty() {
+        progress.say("Every Debian package that the lab needs is installed.");
+        return Ok(());
+    }
+    let title = format!("install the Debian packages {}", missing.join(" "));
+    progress.step(&title, || packages::install(&missing))
+}
+
+/// Builds whatever the lab needs and the cache lacks.
+pub fn build(progress: &Progress) -> Result<Vec<PathBuf>> {
+    check_machine()?;
+    if !packages::missing().is_empty() {
+        install(progress)?;
+    }
+    let go = components::go_version()?;
+    std::thread::scope(|scope| {
+        let root = scope.spawn(|| {
+            if gateway::root_folder()?.is_dir() {
+                return Ok(());
+            }
+            progress.step("make the gateway host's Debian (20 s)", gateway::build_root)
+        });
+        // One after the other: each of them uses every core.
+        for module in &MODULES {
+            if !module.folder(&go)?.is_dir() {
+                let hint = if module.name == "kubernetes" {
+                    " (6 min the first time)"
+                } else {
+                    ""
+                };
+                let title = format!("build {}{hint}", module.name);
+                progress.step(&title, || module.build(&go))?;
+            }
+        }
+        let archives = lab_images::build(&go)?;
+        joined(root)?;
+        Ok(archives)
+    })
+}
+
+/// Brings the lab up. Does nothing, and says so, when it is up.
+///
+/// # Errors
+/// Names what did not come, with the last lines of its log. What was started
+/// stays for a look around; `down`, or another `up`, clears it away.
+pub fn up(progress: &Progress) -> Result<()> {
+    check_machine()?;
+    let _lock = lock()?;
+    let began = Instant::now();
+    match status::state()? {
+        status::State::Up => {
+            progress.say("The lab is up already; nothing to do.");
+            return Ok(());
+        }
+        status::State::Down => {}
+        status::State::Broken(why) => {
+            let title = format!("clear away an earlier lab ({why})");
+            progress.step(&title, down::clear)?;
+        }
+    }
+    let archives = build(progress)?;
+    prepare()?;
+    progress.step("start the hosts and join their networks", start_hosts)?;
+    std::thread::scope(|scope| {
+        let guest = step(scope, progress, "boot the gateway host", boot_gateway);
+        let external = step(scope, progress, "start the external server", start_external);
+        let runtime = step(scope, progress, "start containerd and load images", || {
+            start_runtimes(&archives)
+        });
+        progress.step("start etcd and the API server", || {
+            pki::generate()?;
+            cluster::start_api_server()
+        })?;
+        let controllers = step(
+            scope,
+            progress,
+            "start the controllers",
+            cluster::start_controllers,
+        );
+        joined(runtime)?;
+        progress.step("join both nodes", || {
+            for node in Host::NODES {
+                cluster::start_agents(node)?;
+            }
+            cluster::wait_nodes()
+        })?;
+        joined(controllers)?;
+        progress.step("start the cluster's DNS", cluster::wait_services)?;
+        joined(external)?;
+        joined(guest)
+    })?;
+    let fingerprint = status::fingerprint()?;
+    fs::write(paths::ready(), fingerprint).context("record that the lab is up")?;
+    progress.say(&format!(
+        "The lab is up ({:.0} s). Look around with\n  extconn-lab status\n  \
+         extconn-lab kubectl get nodes\n  extconn-lab ssh gateway\nand take it down with\n  \
+         extconn-lab down",
+        began.elapsed().as_secs_f32()
+    ));
+    Ok(())
+}
+
+fn step<'scope, 'env, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, 'env>,
+    progress: &'scope Progress,
+    title: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'scope,
+) -> ScopedJoinHandle<'scope, Result<T>> {
+    scope.spawn(move || progress.step(title, work))
+}
+
+fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    handle
+        .join()
+        .map_err(|_| anyhow!("a step panicked; see above"))?
+}
+
+/// The state folder, with the programs in it.
+fn prepare() -> Result<()> {
+    let bin = paths::bin();
+    fs::create_dir_all(&bin).with_context(|| format!("make {}", bin.display()))?;
+    // A copy: the hosts run it, and builds replace the original.
+    let own = std::env::current_exe().context("find this program")?;
+    fs::copy(&own, bin.join("extconn-lab")).context("copy this program")?;
+    let go = components::go_version()?;
+    for module in &MODULES {
+        let folder = module.folder(&go)?;
+        for program in module.programs {
+            for name in program.names {
+                symlink(folder.join(program.file), bin.join(name))
+                    .with_context(|| format!("link {name}"))?;
+            }
+        }
+    }
+    gateway::make_keys()
+}
+
+fn start_hosts() -> Result<()> {
+    std::thread::scope(|scope| {
+        let starts = Host::ALL.map(|host| scope.spawn(move || host::start(host)));
+        starts.into_iter().try_for_each(joined)
+    })?;
+    for host in Host::ALL {
+        wait_for(
+            &format!("host {host}"),
+            Duration::from_secs(20),
+            || {
+                Ok(match host::units(host) {
+                    Ok(_) => Wait::Over(()),
+                    Err(error) => Wait::NotYet(format!("{error:#}")),
+                })
+            },
+            || host::tail(host, "init"),
+        )?;
+        host::name_netns(host)?;
+    }
+    wiring::router().iter().try_for_each(pull)?;
+    for host in Host::ALL {
+        let process = host::process(host).with_context(|| format!("host {host} ended"))?;
+        wiring::cable(host, process.pid).iter().try_for_each(pull)?;
+    }
+    Ok(())
+}
+
+/// Runs one wiring command: with the machine's pids and files, in the host's
+/// network.
+fn pull(wire: &Wire) -> Result<()> {
+    let process = host::process(wire.host).with_context(|| format!("host {} ended", wire.host))?;
+    let output = std::process::Command::new("nsenter")
+        .arg(format!("--net=/proc/{}/ns/net", process.pid))
+        .arg("--")
+        .args(&wire.argv)
+        .stdin(Stdio::null())
+        .output()
+        .context("run nsenter")?;
+    if !output.status.success() {
+        bail!(
+            "`{}` in {}: {}",
+            wire.argv.join(" "),
+            wire.host,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(())
+}
+
+fn start_runtimes(archives: &[PathBuf]) -> Result<()> {
+    std::thread::scope(|scope| {
+        let starts = Host::NODES.map(|node| scope.spawn(move || cluster::start_runtime(node)));
+        starts.into_iter().try_for_each(joined)
+    })?;
+    for archive in archives {
+        images::load(archive)?;
+    }
+    Ok(())
+}
+
+fn boot_gateway() -> Result<()> {
+    gateway::introduce()?;
+    gateway::boot()?;
+    wait_for(
+        "ssh to the gateway host",
+        Duration::from_secs(90),
+        || {
+            Ok(match gateway::answers_ssh()? {
+                Ok(()) => Wait::Over(()),
+                Err(why) => Wait::NotYet(why),
+            })
+        },
+        || host::tail(Host::Gateway, "guest"),
+    )
+}
+
+fn start_external() -> Result<()> {
+    let address = format!("{EXTERNAL}:{EXTERNAL_PORT}");
+    let program = paths::bin().join("extconn-lab").display().to_string();
+    let log = paths::access_log().display().to_string();
+    host::start_unit(
+        Host::External,
+        Unit::new(
+            "server",
+            [
+                &program,
+                "serve",
+                "--listen",
+                &address,
+                "--access-log",
+                &log,
+            ],
+        ),
+    )?;
+    let page = format!("http://{address}/");
+    wait_for(
+        "the external server's page",
+        Duration::from_secs(20),
+        || {
+            let output = crate::exec(Host::Third, &["busybox", "wget", "-qO-", &page])?;
+            Ok(if output.status.success() {
+                Wait::Over(())
+            } else {
+                Wait::NotYet(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+            })
+        },
+        || host::tail(Host::External, "server"),
+    )
+}
