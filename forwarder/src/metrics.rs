@@ -1,0 +1,87 @@
+//! Metrics of the forwarder agent; `docs/forwarder.md` lists them.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use extconn_agent::probes::{Metrics, Readiness};
+use extconn_dataplane::forwarder::{ForwarderReport, TunnelState};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Meters {
+    ready: Gauge,
+    pods: Gauge,
+    disputed: Gauge,
+    tunnels: Family<SourceIp, Gauge>,
+    /// Configurations that could not be put into effect.
+    pub apply_failures: Counter<u64, AtomicU64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceIp {
+    source_ip: String,
+}
+
+impl Meters {
+    /// The meters, and what renders them.
+    pub fn registered() -> (Arc<Self>, Metrics) {
+        let meters = Arc::new(Self::default());
+        let mut registry = Registry::with_prefix("extconn_forwarder");
+        registry.register(
+            "ready",
+            "1 if connections may be sent here",
+            meters.ready.clone(),
+        );
+        registry.register("pods", "Pods that may connect", meters.pods.clone());
+        registry.register(
+            "disputed_addresses",
+            "Addresses that several pods claim and that are refused",
+            meters.disputed.clone(),
+        );
+        registry.register(
+            "tunnel_up",
+            "1 if flows of this source IP can be opened",
+            meters.tunnels.clone(),
+        );
+        registry.register(
+            "apply_failures",
+            "Configurations that could not be put into effect",
+            meters.apply_failures.clone(),
+        );
+        let render = move || {
+            let mut text = String::new();
+            // Writing to a String cannot fail.
+            let _ = encode(&mut text, &registry);
+            text
+        };
+        (meters, Arc::new(render))
+    }
+
+    /// Notes whether connections may be sent here.
+    pub fn set_ready(&self, readiness: &Readiness) {
+        self.ready.set(i64::from(*readiness == Readiness::Ready));
+    }
+
+    /// Notes how many pods may connect and how many addresses are in doubt.
+    pub fn set_pods(&self, pods: usize, disputed: usize) {
+        self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        self.disputed
+            .set(i64::try_from(disputed).unwrap_or(i64::MAX));
+    }
+
+    /// Notes the state of the tunnels.
+    pub fn set_tunnels(&self, report: &ForwarderReport) {
+        self.tunnels.clear();
+        for (source_ip, tunnel) in &report.tunnels {
+            let source_ip = source_ip.to_string();
+            let up = i64::from(tunnel.state == TunnelState::Up);
+            self.tunnels.get_or_create(&SourceIp { source_ip }).set(up);
+        }
+    }
+}

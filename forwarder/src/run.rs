@@ -1,0 +1,55 @@
+//! Follows the Forwarder object, the pods and the node addresses; hands them to the data plane
+//! and its report back to the API.
+
+use anyhow::Context;
+use extconn_agent::client;
+use extconn_agent::probes::{self, Readiness};
+use extconn_agent::termination::Termination;
+use extconn_agent::view;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use crate::agent::Agent;
+use crate::args::Args;
+use crate::metrics::Meters;
+
+/// Runs until SIGTERM and the drain after it.
+///
+/// Errors if it cannot even start: no API credential, or the probe port is taken.
+pub async fn run(args: Args) -> anyhow::Result<()> {
+    let mut termination = Termination::listen().context("take over SIGTERM")?;
+    let config = kube::Config::infer()
+        .await
+        .context("find out how to reach the Kubernetes API")?;
+    let client = client::bounded(config).context("make a client of the Kubernetes API")?;
+    let (meters, rendered) = Meters::registered();
+    let (readiness_tx, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
+    let probes = probes::serve(args.http_address(), readiness, rendered).await?;
+
+    let (bell, mut rung) = view::bell();
+    let mut agent = Agent::start(&args, &client, bell, readiness_tx, meters);
+    let mut report = agent.plane.report();
+    let mut last_call = None;
+    loop {
+        agent.pass().await;
+        tokio::select! {
+            _ = rung.changed() => {}
+            _ = report.changed() => {}
+            () = sleep_until(agent.wake_at()) => {}
+            signal = termination.requested(), if last_call.is_none() => {
+                info!(signal, linger = args.linger, drain = args.drain, "terminating");
+                agent.terminating = true;
+                last_call = Some(Instant::now() + args.linger());
+            }
+            () = sleep_until(last_call.unwrap_or_else(Instant::now)), if last_call.is_some() => break,
+        }
+    }
+    tokio::select! {
+        () = agent.drain(args.drain()) => info!("drained"),
+        signal = termination.requested() => warn!(signal, "cutting what is left"),
+    }
+    agent.withdraw().await;
+    probes.abort();
+    Ok(())
+}
