@@ -73,6 +73,8 @@ words! {
         NotAccepted,
         /// None of the listed Services can be a source, so nothing is set up.
         NoSource,
+        /// The API server refused an object that the operator wanted to write.
+        ApplyFailed,
         /// No gateway holds a source IP.
         NoGateway,
         /// The gateway of a source IP cannot, or not yet, carry out its part.
@@ -165,7 +167,14 @@ mod tests {
     }
 
     fn programmed(holds: Option<bool>, second: i64) -> Condition {
-        condition(GatewayCondition::Programmed, holds, "Because", "", Some(3), at(second))
+        condition(
+            GatewayCondition::Programmed,
+            holds,
+            "Because",
+            "",
+            Some(3),
+            at(second),
+        )
     }
 
     #[test]
@@ -185,7 +194,14 @@ mod tests {
     fn a_condition_replaces_only_its_own_type() {
         let mut conditions = vec![];
         set(&mut conditions, programmed(Some(true), 1));
-        let assigned = condition(GatewayCondition::AddressAssigned, None, "R", "m", None, at(1));
+        let assigned = condition(
+            GatewayCondition::AddressAssigned,
+            None,
+            "R",
+            "m",
+            None,
+            at(1),
+        );
         set(&mut conditions, assigned);
         let types: Vec<_> = conditions.iter().map(|c| c.type_.as_str()).collect();
         assert_eq!(types, ["Programmed", "AddressAssigned"]);
@@ -202,7 +218,10 @@ mod tests {
 
     #[test]
     fn words_are_written_as_declared() {
-        assert_eq!(ExternalServiceReason::SourceIPConflict.to_string(), "SourceIPConflict");
+        assert_eq!(
+            ExternalServiceReason::SourceIPConflict.to_string(),
+            "SourceIPConflict"
+        );
         assert_eq!(ExternalServiceCondition::ALL.len(), 5);
     }
 }

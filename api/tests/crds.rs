@@ -4,7 +4,8 @@ use std::path::Path;
 
 use kube::ResourceExt;
 
-const HEADER: &str = "# Generated from api/ by `UPDATE_EXPECT=1 cargo test -p extconn-api --test crds`.\n";
+const HEADER: &str =
+    "# Generated from api/ by `UPDATE_EXPECT=1 cargo test -p extconn-api --test crds`.\n";
 
 #[test]
 fn the_chart_holds_the_crds_of_this_crate() {

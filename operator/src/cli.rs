@@ -1,0 +1,180 @@
+//! The command line. Every flag has an environment variable; `docs/operator.md` lists them.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use extconn_api::names;
+
+use crate::settings::Settings;
+
+/// Turns ExternalServices into forwarders and tells gateways what to allow.
+#[derive(Debug, Parser)]
+#[command(name = "extconn-operator", version)]
+pub struct Cli {
+    /// What to log.
+    #[command(flatten)]
+    pub logging: Logging,
+
+    /// Namespace of forwarders, their Services, Forwarder and Gateway objects.
+    #[arg(long, env = "CONNECTOR_NAMESPACE", default_value = names::CONNECTOR_NAMESPACE, global = true)]
+    pub connector_namespace: String,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to log.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// Which log lines: error, warn, info, debug or trace, also by target: `info,kube=debug`.
+    #[arg(long = "log", env = "LOG", default_value = "info", global = true)]
+    pub filter: String,
+
+    /// Form of the log lines.
+    #[arg(
+        long = "log-format",
+        env = "LOG_FORMAT",
+        default_value = "text",
+        global = true
+    )]
+    pub format: LogFormat,
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object on each line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Reconcile until told to stop.
+    Run(RunOptions),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crd,
+    /// Remove everything that the operator has made and release the ExternalServices, so that
+    /// they can be deleted without it. For uninstalling.
+    Cleanup(CleanupOptions),
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// Image of forwarder pods.
+    #[arg(long, env = "FORWARDER_IMAGE")]
+    pub forwarder_image: String,
+
+    /// When nodes pull that image.
+    #[arg(
+        long,
+        env = "FORWARDER_IMAGE_PULL_POLICY",
+        default_value = "IfNotPresent",
+        value_parser = ["Always", "IfNotPresent", "Never"]
+    )]
+    pub forwarder_image_pull_policy: String,
+
+    /// Secrets of the connector namespace to pull that image with, separated by commas.
+    #[arg(long, env = "FORWARDER_IMAGE_PULL_SECRETS", value_delimiter = ',')]
+    pub forwarder_image_pull_secrets: Vec<String>,
+
+    /// Forwarder pods for each ExternalService.
+    #[arg(long, env = "FORWARDER_REPLICAS", default_value_t = 2)]
+    pub forwarder_replicas: u16,
+
+    /// Which log lines forwarders write.
+    #[arg(long, env = "FORWARDER_LOG", default_value = "info")]
+    pub forwarder_log: String,
+
+    /// ClusterRole that lets a forwarder read EndpointSlices; the operator may bind it.
+    #[arg(
+        long,
+        env = "FORWARDER_CLUSTER_ROLE",
+        default_value = "extconn-forwarder-endpointslices"
+    )]
+    pub forwarder_cluster_role: String,
+
+    /// How many ExternalServices are reconciled at the same time.
+    #[arg(long, env = "CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+
+    /// Address of `/healthz` and `/readyz`.
+    #[arg(long, env = "HTTP_LISTEN", default_value = "0.0.0.0:8080")]
+    pub http_listen: SocketAddr,
+}
+
+/// Flags of `cleanup`.
+#[derive(Debug, Args)]
+pub struct CleanupOptions {
+    /// Deployment of the connector namespace to stop first, so that it does not make again what
+    /// is being removed.
+    #[arg(long, env = "STOP_OPERATOR")]
+    pub stop_operator: Option<String>,
+
+    /// How long it may take, in seconds.
+    #[arg(long, env = "TIMEOUT_SECONDS", default_value_t = 60)]
+    pub timeout_seconds: u64,
+}
+
+impl RunOptions {
+    /// The settings that these flags come to.
+    pub(crate) fn settings(&self, connector_namespace: String) -> Settings {
+        let secrets = self
+            .forwarder_image_pull_secrets
+            .iter()
+            .filter(|name| !name.is_empty());
+        Settings {
+            connector_namespace,
+            forwarder_image: self.forwarder_image.clone(),
+            image_pull_policy: self.forwarder_image_pull_policy.clone(),
+            image_pull_secrets: secrets.cloned().collect(),
+            forwarder_replicas: self.forwarder_replicas,
+            forwarder_log: self.forwarder_log.clone(),
+            endpointslices_role: self.forwarder_cluster_role.clone(),
+        }
+    }
+}
+
+/// Writes the CustomResourceDefinitions, each a YAML document, for `kubectl apply -f -`.
+///
+/// # Errors
+/// If the output cannot be written; a reader that has gone away is no error.
+pub fn print_crds(output: &mut impl Write) -> anyhow::Result<()> {
+    for crd in extconn_api::crds() {
+        let document = format!("---\n{}", serde_yaml::to_string(&crd)?);
+        match output.write_all(document.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn crds_are_printed_as_documents() {
+        let mut output = vec![];
+        print_crds(&mut output).unwrap();
+        let text = String::from_utf8(output).unwrap();
+        assert_eq!(
+            text.matches("---\napiVersion: apiextensions.k8s.io/v1\n")
+                .count(),
+            3
+        );
+    }
+}

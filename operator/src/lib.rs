@@ -1,0 +1,14 @@
+//! The operator: turns ExternalServices into forwarders, Forwarder and Gateway objects, and
+//! tells in their status what has become of them.
+
+pub mod cli;
+mod controller;
+mod logging;
+mod node_addresses;
+mod probes;
+mod reconcile;
+pub mod run;
+mod settings;
+pub mod uninstall;
+
+pub use logging::start as start_logging;

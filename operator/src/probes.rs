@@ -1,0 +1,43 @@
+//! `/healthz` and `/readyz` for the kubelet.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Serves the probes until `stop` resolves. `/healthz`: the process answers. `/readyz`: `ready`
+/// is true.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(
+    listen: SocketAddr,
+    ready: watch::Receiver<bool>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let readyz = async move || {
+        if *ready.borrow() {
+            (StatusCode::OK, "ok\n")
+        } else {
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not all watches have started\n",
+            )
+        }
+    };
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz));
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("failed to listen on {listen} for probes"))?;
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! From an ExternalService to a working connection, in five steps: observe, validate, build,
+//! apply, status. Validate and build are pure: they are handed no client.
+
+mod apply;
+mod build;
+mod connection;
+mod error;
+mod observe;
+pub mod ownership;
+mod status;
+mod tear_down;
+mod validate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use extconn_api::{ExternalService, names};
+use kube::Api;
+use kube::runtime::controller::Action;
+use kube::runtime::finalizer::{Event, finalizer};
+
+use crate::controller::Context;
+pub use apply::write::{Written, delete, put};
+pub use error::{Error, Errors, is_not_found};
+
+/// How long an object that nobody touches is left alone.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// Brings the cluster in line with one ExternalService.
+pub async fn reconcile(
+    external_service: Arc<ExternalService>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    context.stores.wait_until_ready().await?;
+    let api: Api<ExternalService> =
+        context.namespaced(&ownership::key(&*external_service).namespace);
+    let action = finalizer(&api, names::FINALIZER, external_service, |event| async {
+        match event {
+            Event::Apply(external_service) => set_up(external_service, &context).await,
+            Event::Cleanup(external_service) => remove(external_service, &context).await,
+        }
+    })
+    .await
+    .map_err(|error| Error::Finalizer(Box::new(error)))?;
+    Ok(action)
+}
+
+async fn set_up(
+    external_service: Arc<ExternalService>,
+    context: &Context,
+) -> Result<Action, Error> {
+    let observed = observe::observe(external_service, &context.stores);
+    let validated = validate::validate(&observed);
+    let desired = build::build(&validated, &observed.gateways, &context.settings);
+    let applied = apply::apply(desired, &observed, &validated, context).await;
+    status::update(&observed, &validated, applied.as_ref(), context).await?;
+    applied?;
+    Ok(Action::requeue(RESYNC))
+}
+
+async fn remove(
+    external_service: Arc<ExternalService>,
+    context: &Context,
+) -> Result<Action, Error> {
+    let observed = observe::observe(external_service, &context.stores);
+    let validated = validate::validate(&observed);
+    tear_down::tear_down(&validated.key, &validated.name_holder, context).await?;
+    Ok(Action::await_change())
+}

@@ -1,0 +1,82 @@
+//! Grants at gateways. A Gateway is shared by all ExternalServices of its source IP, so each
+//! grant has a field manager of its own: two reconciles never overwrite each other's, and the
+//! last grant takes the object with it.
+
+use extconn_api::gateway::ForwarderGrant;
+use extconn_api::names::{self, field_manager};
+use extconn_api::{Gateway, GatewaySpec};
+use kube::Api;
+use kube::api::{ObjectMeta, Patch, PatchParams};
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+
+use super::write::{apply_as, delete_unchanged, failure};
+use crate::reconcile::connection::SourceIp;
+use crate::reconcile::error::Error;
+
+/// Whether the gateway grants something to the forwarder of this name.
+pub fn has_grant(gateway: &Gateway, forwarder: &str) -> bool {
+    gateway
+        .spec
+        .forwarders
+        .iter()
+        .any(|grant| grant.name == forwarder)
+}
+
+/// Makes the grant so, unless `observed` shows that it is.
+pub async fn grant(
+    api: &Api<Gateway>,
+    source_ip: SourceIp,
+    grant: ForwarderGrant,
+    observed: Option<&Gateway>,
+) -> Result<Gateway, Error> {
+    match observed {
+        Some(gateway) if gateway.spec.forwarders.contains(&grant) => Ok(gateway.clone()),
+        _ => {
+            let manager = field_manager::gateway_entry(&grant.name);
+            apply_as(api, &gateway(source_ip, grant), &manager).await
+        }
+    }
+}
+
+fn gateway(source_ip: SourceIp, grant: ForwarderGrant) -> Gateway {
+    let label = (
+        names::LABEL_MANAGED_BY.to_owned(),
+        names::MANAGED_BY.to_owned(),
+    );
+    Gateway {
+        metadata: ObjectMeta {
+            name: Some(names::gateway(source_ip.0)),
+            labels: Some([label].into()),
+            ..ObjectMeta::default()
+        },
+        spec: GatewaySpec {
+            source_ip: source_ip.to_string(),
+            forwarders: vec![grant],
+        },
+        status: None,
+    }
+}
+
+/// Withdraws the grant of this forwarder, and the Gateway with it if that was the last one.
+pub async fn revoke(api: &Api<Gateway>, gateway: &Gateway, forwarder: &str) -> Result<(), Error> {
+    if !has_grant(gateway, forwarder) {
+        return Ok(());
+    }
+    if gateway.spec.forwarders.len() == 1 {
+        return delete_unchanged(api, gateway).await;
+    }
+    // Applying nothing gives up all that this manager owns: its entry goes, and what others
+    // own as well stays. Should the others have gone meanwhile, the API server refuses a
+    // Gateway without a spec, and the next try deletes it.
+    let nothing = json!({
+        "apiVersion": Gateway::api_version(&()),
+        "kind": Gateway::kind(&()),
+        "metadata": {"name": gateway.name_any()},
+    });
+    let parameters = PatchParams::apply(&field_manager::gateway_entry(forwarder)).force();
+    api.patch(&gateway.name_any(), &parameters, &Patch::Apply(nothing))
+        .await
+        .map_err(failure("withdraw the grant from", gateway))?;
+    Ok(())
+}

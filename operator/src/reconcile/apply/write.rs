@@ -1,0 +1,103 @@
+//! One object at a time: apply it if it differs, delete it if it is still the same one.
+
+use std::fmt::Debug;
+
+use extconn_api::names::field_manager;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::drift::is_as_desired;
+use crate::reconcile::error::{Error, is_not_found};
+use crate::reconcile::ownership;
+
+/// A kind that the operator writes.
+pub trait Written:
+    Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+impl<K> Written for K where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+
+/// Makes `desired` so, unless `observed` shows that it is; returns the object as it is then.
+pub async fn put<K: Written>(api: &Api<K>, desired: K, observed: Option<&K>) -> Result<K, Error> {
+    match observed {
+        Some(observed) if is_as_desired(observed, &desired) => Ok(observed.clone()),
+        _ => apply_as(api, &desired, field_manager::OPERATOR).await,
+    }
+}
+
+/// Applies as the given field manager.
+pub async fn apply_as<K: Written>(api: &Api<K>, desired: &K, manager: &str) -> Result<K, Error> {
+    tracing::debug!(object = described(desired), "apply");
+    api.patch(
+        &desired.name_any(),
+        &PatchParams::apply(manager).force(),
+        &Patch::Apply(desired),
+    )
+    .await
+    .map_err(failure("apply", desired))
+}
+
+/// Deletes this very object: not one that has come in its place, nor one that is gone.
+pub async fn delete<K: Written>(api: &Api<K>, object: &K) -> Result<(), Error> {
+    let uid = object.meta().uid.clone();
+    delete_if(
+        api,
+        object,
+        Preconditions {
+            uid,
+            resource_version: None,
+        },
+    )
+    .await
+}
+
+/// Deletes an object if nobody has written to it since it was read.
+pub async fn delete_unchanged<K: Written>(api: &Api<K>, object: &K) -> Result<(), Error> {
+    let uid = object.meta().uid.clone();
+    let resource_version = object.meta().resource_version.clone();
+    delete_if(
+        api,
+        object,
+        Preconditions {
+            uid,
+            resource_version,
+        },
+    )
+    .await
+}
+
+async fn delete_if<K: Written>(
+    api: &Api<K>,
+    object: &K,
+    preconditions: Preconditions,
+) -> Result<(), Error> {
+    tracing::debug!(object = described(object), "delete");
+    let parameters = DeleteParams::background().preconditions(preconditions);
+    match api.delete(&object.name_any(), &parameters).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(failure("delete", object)(error)),
+    }
+}
+
+/// The error of a failed request about an object.
+pub fn failure<K: Resource<DynamicType = ()>>(
+    verb: &'static str,
+    object: &K,
+) -> impl FnOnce(kube::Error) -> Error {
+    let object = described(object);
+    move |source| Error::Request {
+        verb,
+        object,
+        source,
+    }
+}
+
+fn described<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    format!("{} {}", K::kind(&()), ownership::key(object))
+}

@@ -1,0 +1,122 @@
+//! Step 1: what there is, from the watched stores. It reads no API and judges nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use extconn_api::{ExternalService, Forwarder, Gateway, NamespacedName, names};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::controller::stores::Stores;
+use crate::reconcile::ownership;
+
+/// Everything that the further steps may look at.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The object to reconcile.
+    pub external_service: Arc<ExternalService>,
+    /// Other ExternalServices of the same name or with a source IP in common.
+    pub rivals: Vec<Arc<ExternalService>>,
+    /// The Services that it or a rival lists, as far as they exist.
+    pub services: BTreeMap<NamespacedName, Arc<Service>>,
+    /// Gateways of its source IPs, and those that still have an entry of its name.
+    pub gateways: BTreeMap<String, Arc<Gateway>>,
+    /// What has been made for it.
+    pub children: Children,
+    /// Names of its forwarder's pods.
+    pub pods: BTreeSet<String>,
+}
+
+/// Objects of the names that the operator gives, whoever made them.
+#[derive(Clone, Debug, Default)]
+pub struct Children {
+    /// The Forwarder.
+    pub forwarder: Option<Arc<Forwarder>>,
+    /// The forwarder's Deployment.
+    pub deployment: Option<Arc<Deployment>>,
+    /// The Service that pods dial.
+    pub service: Option<Arc<Service>>,
+    /// The forwarder's ServiceAccount.
+    pub service_account: Option<Arc<ServiceAccount>>,
+    /// Its Role in the connector namespace.
+    pub role: Option<Arc<Role>>,
+    /// The binding of that Role, and those in the namespaces of source Services.
+    pub role_bindings: Vec<Arc<RoleBinding>>,
+}
+
+/// Looks up everything that concerns `external_service`.
+pub fn observe(external_service: Arc<ExternalService>, stores: &Stores) -> Observed {
+    let key = ownership::key(&*external_service);
+    let rivals = stores.rivals(&external_service);
+    let services = std::iter::once(&external_service)
+        .chain(&rivals)
+        .flat_map(|es| ownership::listed_services(es))
+        .filter_map(|name| {
+            let service = stores
+                .services
+                .get(&object_ref(&name.namespace, &name.name))?;
+            Some((name, service))
+        })
+        .collect();
+    let source_ips: BTreeSet<&str> = external_service
+        .spec
+        .sources
+        .iter()
+        .map(|s| s.source_ip.as_str())
+        .collect();
+    let gateways = stores
+        .gateways
+        .state_filter(|gateway| {
+            source_ips.contains(gateway.name_any().as_str())
+                || gateway
+                    .spec
+                    .forwarders
+                    .iter()
+                    .any(|grant| grant.name == key.name)
+        })
+        .into_iter()
+        .map(|gateway| (gateway.name_any(), gateway))
+        .collect();
+    let pods = stores
+        .pods
+        .state_filter(|pod| ownership::is_made_for(pod, &key))
+        .iter()
+        .map(|pod| pod.name_any())
+        .collect();
+    let children = children(&key, stores);
+    Observed {
+        external_service,
+        rivals,
+        services,
+        gateways,
+        children,
+        pods,
+    }
+}
+
+fn children(key: &NamespacedName, stores: &Stores) -> Children {
+    let namespace = &stores.connector_namespace;
+    let workload = names::forwarder_workload(&key.name);
+    Children {
+        forwarder: stores.forwarders.get(&object_ref(namespace, &key.name)),
+        deployment: stores.deployments.get(&object_ref(namespace, &workload)),
+        service: stores.services.get(&object_ref(namespace, &key.name)),
+        service_account: stores
+            .service_accounts
+            .get(&object_ref(namespace, &workload)),
+        role: stores.roles.get(&object_ref(namespace, &workload)),
+        role_bindings: stores
+            .role_bindings
+            .state_filter(|binding| ownership::is_made_for(binding, key)),
+    }
+}
+
+fn object_ref<K>(namespace: &str, name: &str) -> ObjectRef<K>
+where
+    K: kube::Resource<DynamicType = ()>,
+{
+    ObjectRef::new(name).within(namespace)
+}

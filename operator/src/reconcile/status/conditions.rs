@@ -1,0 +1,275 @@
+//! Pure: when each condition of an ExternalService is true, and what to do if it is not.
+
+use std::collections::BTreeSet;
+
+use extconn_api::condition::{
+    self, ExternalServiceCondition as Type, ExternalServiceReason as Reason, GatewayCondition,
+};
+use extconn_api::forwarder::{ReplicaStatus, TunnelState};
+use extconn_api::{ExternalServiceStatus, Gateway};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt;
+
+use crate::reconcile::apply::Applied;
+use crate::reconcile::connection::{Connection, Problem, SourceIp, Verdict};
+use crate::reconcile::error::Error;
+use crate::reconcile::ownership;
+use crate::reconcile::validate::Validated;
+
+/// `Ok`: the condition is true, and says so in these words. `Err`: why it is not.
+type Judgement = Result<String, Problem>;
+
+/// The status that follows from what was really applied. `pods`: those of the forwarder that
+/// exist; what others have reported does not count.
+pub fn status(
+    old: &ExternalServiceStatus,
+    validated: &Validated,
+    applied: Result<&Option<Applied>, &Error>,
+    pods: &BTreeSet<String>,
+    now: &Time,
+) -> ExternalServiceStatus {
+    let judgements = judgements(validated, applied, pods);
+    let mut conditions = old.conditions.clone();
+    for (type_, judgement) in judgements {
+        let (holds, reason, message) = match judgement {
+            Ok(message) => (true, reason_of_true(type_), message),
+            Err(Problem { reason, message }) => (false, reason, message),
+        };
+        let generation = validated.generation;
+        condition::set(
+            &mut conditions,
+            condition::condition(type_, Some(holds), reason, message, generation, now.clone()),
+        );
+    }
+    ExternalServiceStatus {
+        observed_generation: validated.generation,
+        conditions,
+    }
+}
+
+fn judgements(
+    validated: &Validated,
+    applied: Result<&Option<Applied>, &Error>,
+    pods: &BTreeSet<String>,
+) -> [(Type, Judgement); 5] {
+    let [accepted, sources_resolved, programmed, tunnels_established] = match &validated.verdict {
+        Verdict::Refused(problem) => {
+            let skipped = Problem::new(Reason::NotAccepted, "see the condition Accepted");
+            [
+                Err(problem.clone()),
+                Err(skipped.clone()),
+                Err(skipped.clone()),
+                Err(skipped),
+            ]
+        }
+        Verdict::Accepted(connection) => [
+            Ok("the ExternalService makes sense and conflicts with no other".into()),
+            sources_resolved(connection),
+            set_up(applied).and_then(|applied| programmed(connection, applied)),
+            set_up(applied).and_then(|applied| tunnels_established(connection, applied, pods)),
+        ],
+    };
+    let ready = [
+        &accepted,
+        &sources_resolved,
+        &programmed,
+        &tunnels_established,
+    ]
+    .into_iter()
+    .find_map(|judgement| judgement.clone().err())
+    .map_or_else(|| Ok(ready(validated, applied)), Err);
+    [
+        (Type::Accepted, accepted),
+        (Type::SourcesResolved, sources_resolved),
+        (Type::Programmed, programmed),
+        (Type::TunnelsEstablished, tunnels_established),
+        (Type::Ready, ready),
+    ]
+}
+
+fn reason_of_true(type_: Type) -> Reason {
+    match type_ {
+        Type::Accepted => Reason::Accepted,
+        Type::SourcesResolved => Reason::SourcesResolved,
+        Type::Programmed => Reason::Programmed,
+        Type::TunnelsEstablished => Reason::TunnelsEstablished,
+        Type::Ready => Reason::Ready,
+    }
+}
+
+fn sources_resolved(connection: &Connection) -> Judgement {
+    match connection.source_problems.as_slice() {
+        [] => Ok(format!("{} can be sources", services(connection))),
+        [first, ..] => {
+            let messages = connection
+                .source_problems
+                .iter()
+                .map(|p| p.message.as_str());
+            Err(Problem::new(
+                first.reason,
+                messages.collect::<Vec<_>>().join("; "),
+            ))
+        }
+    }
+}
+
+/// What was applied, or why nothing was.
+fn set_up<'a>(applied: Result<&'a Option<Applied>, &Error>) -> Result<&'a Applied, Problem> {
+    match applied {
+        Ok(Some(applied)) => Ok(applied),
+        Ok(None) => Err(Problem::new(
+            Reason::NoSource,
+            "none of the Services can be a source: see the condition SourcesResolved",
+        )),
+        Err(error) => Err(Problem::new(
+            Reason::ApplyFailed,
+            format!("{error}; trying again"),
+        )),
+    }
+}
+
+fn programmed(connection: &Connection, applied: &Applied) -> Judgement {
+    let Applied {
+        deployment,
+        gateways,
+        forwarder: _,
+    } = applied;
+    for source_ip in connection.source_ips() {
+        gateway_programmed(source_ip, gateways.get(&source_ip))?;
+    }
+    let status = deployment.status.as_ref();
+    let is_current = status.and_then(|s| s.observed_generation) >= deployment.metadata.generation;
+    let available = status.and_then(|s| s.available_replicas).unwrap_or(0);
+    if !is_current || available < 1 {
+        let key = ownership::key(deployment);
+        return Err(Problem::new(
+            Reason::ForwarderNotAvailable,
+            format!(
+                "no pod of Deployment {key} is available yet; if that lasts, see \
+                 \"kubectl --namespace {} describe deployment {}\"",
+                key.namespace, key.name
+            ),
+        ));
+    }
+    Ok("the gateways have taken over the current rules, and the forwarder runs".into())
+}
+
+fn gateway_programmed(source_ip: SourceIp, gateway: Option<&Gateway>) -> Result<(), Problem> {
+    let status = gateway.and_then(|g| g.status.as_ref());
+    let (Some(gateway), Some(status)) = (gateway, status) else {
+        return Err(no_gateway(source_ip));
+    };
+    if status.ssh_endpoint.is_none() || status.host_key.is_none() {
+        return Err(no_gateway(source_ip));
+    }
+    let programmed = GatewayCondition::Programmed.to_string();
+    let generation = gateway.metadata.generation;
+    if condition::is_true(&status.conditions, &programmed, generation) {
+        return Ok(());
+    }
+    let says = GatewayCondition::ALL
+        .iter()
+        .filter_map(|type_| condition::find(&status.conditions, type_))
+        .find(|c| c.status != "True" && c.observed_generation == generation)
+        .map_or("it has not answered yet", |c| c.message.as_str());
+    let host = host(gateway);
+    Err(Problem::new(
+        Reason::GatewayNotProgrammed,
+        format!(
+            "gateway {host} has not taken over the current rules of source IP {source_ip}: {says}; \
+             if that lasts, see \"journalctl --unit extconn-gateway\" there"
+        ),
+    ))
+}
+
+fn no_gateway(source_ip: SourceIp) -> Problem {
+    Problem::new(
+        Reason::NoGateway,
+        format!(
+            "source IP {source_ip} is not held by any gateway: run \"kubectl extconn init\" for \
+             the host that has it, or correct sourceIP"
+        ),
+    )
+}
+
+fn host(gateway: &Gateway) -> String {
+    let status = gateway.status.as_ref();
+    status
+        .and_then(|s| s.host_name.clone())
+        .unwrap_or_else(|| gateway.name_any())
+}
+
+fn tunnels_established(
+    connection: &Connection,
+    applied: &Applied,
+    pods: &BTreeSet<String>,
+) -> Judgement {
+    let Applied {
+        forwarder,
+        gateways,
+        deployment: _,
+    } = applied;
+    let replicas = forwarder.status.iter().flat_map(|s| &s.replicas);
+    let replicas: Vec<&ReplicaStatus> = replicas
+        .filter(|replica| pods.contains(&replica.pod_name))
+        .collect();
+    for source_ip in connection.source_ips() {
+        let name = source_ip.to_string();
+        let tunnels = replicas.iter().flat_map(|replica| &replica.tunnels);
+        let tunnels: Vec<_> = tunnels.filter(|tunnel| tunnel.source_ip == name).collect();
+        if tunnels.iter().any(|tunnel| tunnel.state == TunnelState::Up) {
+            continue;
+        }
+        let host = gateways.get(&source_ip).map(host).unwrap_or_default();
+        let says = tunnels.iter().find_map(|tunnel| tunnel.message.as_deref());
+        return Err(Problem::new(
+            Reason::TunnelDown,
+            format!(
+                "no forwarder has a tunnel to gateway {host} of source IP {source_ip}: {}",
+                says.unwrap_or("none has reported on it yet")
+            ),
+        ));
+    }
+    Ok("a forwarder has a tunnel to each gateway".into())
+}
+
+fn ready(validated: &Validated, applied: Result<&Option<Applied>, &Error>) -> String {
+    let (Verdict::Accepted(connection), Ok(Some(applied))) = (&validated.verdict, applied) else {
+        return String::new();
+    };
+    let mut message = format!(
+        "{} are connected with {}",
+        services(connection),
+        connection.target
+    );
+    let replicas = applied.forwarder.status.iter().flat_map(|s| &s.replicas);
+    let nodes: BTreeSet<&String> = replicas.flat_map(|r| &r.refused_node_addresses).collect();
+    if !nodes.is_empty() {
+        let nodes = nodes
+            .into_iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        message.push_str(&format!(
+            "; connections from the nodes {nodes} are refused, because the pods behind them \
+             cannot be told apart: use pods outside the host network"
+        ));
+    }
+    message
+}
+
+/// "Services ns1/a, ns2/b", cut short after a few.
+fn services(connection: &Connection) -> String {
+    const NAMED: usize = 5;
+    let names = connection
+        .sources
+        .iter()
+        .take(NAMED)
+        .map(|source| source.service.to_string());
+    let more = connection.sources.len().saturating_sub(NAMED);
+    let names = names.collect::<Vec<_>>().join(", ");
+    match more {
+        0 => format!("Services {names}"),
+        _ => format!("Services {names} and {more} more"),
+    }
+}

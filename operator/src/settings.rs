@@ -1,0 +1,20 @@
+//! Pure: what the administrator chose, the same for every ExternalService.
+
+/// Choices for what the operator makes. The fields are documented as flags in `cli.rs`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Connector namespace.
+    pub connector_namespace: String,
+    /// Image of forwarder pods.
+    pub forwarder_image: String,
+    /// When nodes pull that image: `Always`, `IfNotPresent` or `Never`.
+    pub image_pull_policy: String,
+    /// Secrets of the connector namespace to pull it with.
+    pub image_pull_secrets: Vec<String>,
+    /// Forwarder pods for each ExternalService.
+    pub forwarder_replicas: u16,
+    /// `LOG` of forwarder pods.
+    pub forwarder_log: String,
+    /// ClusterRole that lets a forwarder read EndpointSlices.
+    pub endpointslices_role: String,
+}
