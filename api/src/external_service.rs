@@ -1,5 +1,8 @@
 //! Pure: ExternalService, the one object that a user writes.
 
+// The lint takes the keys of several printcolumn(…) for one list.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};

@@ -3,6 +3,9 @@
 //! It holds no pod IP and no relay port: forwarders watch EndpointSlices themselves, so a pod
 //! that comes or goes costs no API write.
 
+// The lint takes the keys of several printcolumn(…) for one list.
+#![allow(clippy::duplicated_attributes)]
+
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,8 @@
 //! Pure: Gateway, what the gateway that holds one source IP has to allow.
 
+// The lint takes the keys of several printcolumn(…) for one list.
+#![allow(clippy::duplicated_attributes)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
