@@ -49,7 +49,9 @@ pub struct ExternalServiceSpec {
     /// A pod behind two of them takes the first.
     /// For example `[{service: {name: shop}, sourceIP: 192.0.2.10}]`.
     #[schemars(length(min = 1, max = 64))]
-    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.service.name == b.service.name && (has(a.service.namespace) ? a.service.namespace : '') == (has(b.service.namespace) ? b.service.namespace : '')))")
+    // `namespace` is a reserved word of CEL: a field of that name is written `__namespace__`.
+    // The API server cannot bound the length of `has(x) ? x : ''`, so the rule has none.
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.service.name == b.service.name && has(a.service.__namespace__) == has(b.service.__namespace__) && (!has(a.service.__namespace__) || a.service.__namespace__ == b.service.__namespace__)))")
         .message("lists a Service more than once: give each Service one source IP"))]
     pub sources: Vec<Source>,
 
@@ -88,13 +90,13 @@ pub struct Source {
 pub struct ServiceReference {
     /// Namespace of the Service, for example `prod`; the ExternalService's own if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(min = 1, max = 63))]
+    #[schemars(with = "String", length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("must be the name of a namespace: lower-case letters, digits and '-'"))]
     pub namespace: Option<String>,
 
     /// Name of the Service, for example `shop`.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("must be the name of a Service: lower-case letters, digits and '-'"))]
     pub name: String,

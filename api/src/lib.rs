@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize};
 
 /// All custom resource definitions of extconn, in the order in which to install them.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![ExternalService::crd(), Forwarder::crd(), Gateway::crd()]
+    [ExternalService::crd(), Forwarder::crd(), Gateway::crd()]
+        .into_iter()
+        .map(schema::with_flowing_descriptions)
+        .collect()
 }
 
 /// Transport protocol of a port.
