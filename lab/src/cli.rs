@@ -1,7 +1,6 @@
 //! Pure: the command line as types.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -15,7 +14,7 @@ use extconn_lab::Host;
     after_help = "Examples:
   extconn-lab up
   extconn-lab kubectl get pods -A
-  extconn-lab exec third -- busybox wget -qO- http://192.168.122.139:8000/
+  extconn-lab exec third -- witness get http://192.168.122.139:8000/
   extconn-lab ssh gateway
   extconn-lab down
 
@@ -126,16 +125,6 @@ The results are kept in ${XDG_CACHE_HOME:-~/.cache}/extconn-lab."
     LoadImage {
         /// The archive
         archive: PathBuf,
-    },
-    /// Be the external server: answer HTTP and log who came
-    #[command(hide = true)]
-    Serve {
-        /// Where to listen
-        #[arg(long)]
-        listen: SocketAddr,
-        /// The log, one JSON object per line
-        #[arg(long)]
-        access_log: PathBuf,
     },
     /// Make a host's namespaces
     #[command(hide = true)]

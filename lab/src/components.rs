@@ -49,7 +49,7 @@ macro_rules! files {
 }
 
 /// Every module, the slowest first.
-pub const MODULES: [Module; 5] = [
+pub const MODULES: [Module; 6] = [
     Module {
         name: "kubernetes",
         files: files!("kubernetes": "go.mod", "go.sum", "main.go", "tools.go"),
@@ -112,6 +112,16 @@ pub const MODULES: [Module; 5] = [
             package: ".",
             version: Version::Own,
             names: &["pause"],
+        }],
+    },
+    Module {
+        name: "witness",
+        files: files!("witness": "go.mod", "main.go", "serve.go"),
+        programs: &[Program {
+            file: "witness",
+            package: ".",
+            version: Version::Own,
+            names: &["witness"],
         }],
     },
 ];

@@ -72,6 +72,14 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(host: Host, argv: &[S]) -> Result<Comm
         }
         command.env("PATH", search_path());
         command.env("KUBECONFIG", paths::kubeconfig());
+        // Their own places for these are in root's home, the machine's.
+        command.env("KUBECACHEDIR", "/run/extconn-lab/kube-cache");
+        for kind in ["CACHE", "CONFIG", "DATA"] {
+            command.env(
+                format!("HELM_{kind}_HOME"),
+                format!("/run/extconn-lab/helm/{kind}"),
+            );
+        }
         command
     };
     command.arg("--").args(argv);

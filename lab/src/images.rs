@@ -62,10 +62,22 @@ pub fn build(name: &str, dockerfile: &Path, context: &Path) -> Result<PathBuf> {
     Ok(archive)
 }
 
+/// Gives buildah a /run, /etc and /var/lib whose changes are thrown away: it
+/// makes folders of its own there, asked or not.
+const PRIVATE: &str = r#"set -e
+mount -t tmpfs extconn-lab /run
+for folder in /etc /var/lib; do
+    mkdir -p /run/overlay$folder/upper /run/overlay$folder/work
+    mount -t overlay extconn-lab $folder -o \
+        lowerdir=$folder,upperdir=/run/overlay$folder/upper,workdir=/run/overlay$folder/work
+done
+exec buildah "$@"
+"#;
+
 fn buildah(draft: &Path) -> std::process::Command {
     let mut command = contained("unshare");
     // No network: an image that needs a registry fails here, not at a user's.
-    command.args(["--net", "buildah"]);
+    command.args(["--net", "--", "sh", "-c", PRIVATE, "buildah"]);
     // A store of its own, thrown away afterwards: images on scratch gain
     // nothing from a kept one, and a kept one can be broken by a kill.
     command.arg("--root").arg(draft.join("store"));

@@ -216,6 +216,7 @@ fn containerd_config() -> String {
 root = "/var/lib/containerd"
 state = "/run/containerd"
 disabled_plugins = [
+  "io.containerd.internal.v1.opt",
   "io.containerd.snapshotter.v1.aufs",
   "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper",

@@ -1,7 +1,7 @@
 //! The images that the lab itself brings: pause, DNS, and the test pods'.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -11,8 +11,6 @@ use crate::images;
 use crate::kubernetes::{DNS_IMAGE, PAUSE_IMAGE, POD_IMAGE};
 
 const BUSYBOX: &str = "/bin/busybox";
-const PAGE: &str = include_str!("../images/pod/www/index.html");
-const PEER_SCRIPT: &str = include_str!("../images/pod/www/cgi-bin/peer");
 
 /// Builds all of them, or finds them in the cache.
 pub fn build(go: &str) -> Result<Vec<PathBuf>> {
@@ -29,48 +27,54 @@ pub fn build(go: &str) -> Result<Vec<PathBuf>> {
             include_str!("../images/coredns/Dockerfile"),
             go,
         )?,
-        pod()?,
+        pod(go)?,
     ])
 }
 
 fn component(name: &str, image: &str, dockerfile: &str, go: &str) -> Result<PathBuf> {
-    let Some(module) = MODULES.iter().find(|module| module.name == name) else {
-        bail!("no module is named {name}");
-    };
     let context = tempfile::tempdir().context("make a folder")?;
-    let program = module.folder(go)?.join(name);
-    fs::copy(&program, context.path().join(name))
-        .with_context(|| format!("copy {}", program.display()))?;
+    copy_program(name, go, context.path())?;
     build_in(image, dockerfile, context.path())
 }
 
-/// Busybox with a link for each of its commands, and a page to serve.
-fn pod() -> Result<PathBuf> {
+fn copy_program(name: &str, go: &str, to: &Path) -> Result<()> {
+    let Some(module) = MODULES.iter().find(|module| module.name == name) else {
+        bail!("no module is named {name}");
+    };
+    let program = module.folder(go)?.join(name);
+    fs::copy(&program, to.join(name)).with_context(|| format!("copy {}", program.display()))?;
+    Ok(())
+}
+
+/// The witness, and busybox with a link for each of its commands.
+fn pod(go: &str) -> Result<PathBuf> {
     let context = tempfile::tempdir().context("make a folder")?;
-    let at = |name: &str| context.path().join(name);
-    fs::copy(BUSYBOX, at("busybox")).with_context(|| format!("copy {BUSYBOX}"))?;
+    let bin = context.path().join("bin");
+    fs::create_dir(&bin).context("make a folder")?;
+    copy_program("witness", go, &bin)?;
+    fs::copy(BUSYBOX, bin.join("busybox")).with_context(|| format!("copy {BUSYBOX}"))?;
     let listed = std::process::Command::new(BUSYBOX)
         .arg("--list")
         .output()
         .with_context(|| format!("run {BUSYBOX}"))?;
-    fs::create_dir(at("links")).context("make a folder")?;
     for command in String::from_utf8_lossy(&listed.stdout).lines() {
-        if command != "busybox" {
-            symlink("busybox", at("links").join(command))
-                .with_context(|| format!("link {command}"))?;
+        // A static glibc cannot look names up without the shared one: these
+        // would crash. The witness does their work.
+        if ![
+            "busybox",
+            "wget",
+            "nslookup",
+            "telnet",
+            "ping",
+            "traceroute",
+        ]
+        .contains(&command)
+        {
+            symlink("busybox", bin.join(command)).with_context(|| format!("link {command}"))?;
         }
     }
-    fs::create_dir_all(at("www/cgi-bin")).context("make a folder")?;
-    fs::write(at("www/index.html"), PAGE).context("write a page")?;
-    let script = at("www/cgi-bin/peer");
-    fs::write(&script, PEER_SCRIPT).context("write a script")?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))
-        .context("make a script executable")?;
-    build_in(
-        POD_IMAGE,
-        include_str!("../images/pod/Dockerfile"),
-        context.path(),
-    )
+    let dockerfile = include_str!("../images/pod/Dockerfile");
+    build_in(POD_IMAGE, dockerfile, context.path())
 }
 
 fn build_in(image: &str, dockerfile: &str, context: &Path) -> Result<PathBuf> {

@@ -7,7 +7,7 @@
 //! use extconn_lab::{AccessLog, Host, exec, kubectl};
 //!
 //! let mark = AccessLog::mark()?;
-//! let output = exec(Host::Third, &["wget", "-qO-", "http://192.168.122.139:8000/"])?;
+//! let output = exec(Host::Third, &["witness", "get", "http://192.168.122.139:8000/"])?;
 //! assert!(output.status.success());
 //! assert_eq!(mark.since()?[0].peer.ip(), extconn_lab::topology::THIRD);
 //! let nodes = kubectl(&["get", "nodes", "-o", "name"])?;
@@ -15,12 +15,12 @@
 //! ```
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Seek;
 use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result};
 
+pub mod access_log;
 pub mod cgroup;
 pub mod cluster;
 pub mod components;
@@ -29,6 +29,7 @@ pub mod down;
 pub mod gateway;
 pub mod host;
 pub mod images;
+pub mod installation;
 pub mod kubernetes;
 pub mod lab_images;
 pub mod packages;
@@ -36,15 +37,16 @@ pub mod paths;
 pub mod pki;
 pub mod process;
 pub mod progress;
-pub mod serve;
 pub mod status;
 pub mod topology;
 pub mod unit;
 pub mod up;
+pub mod walkthrough;
 pub mod wiring;
 
+pub use access_log::{Access, AccessLog};
 pub use paths::kubeconfig as kubeconfig_path;
-pub use serve::Access;
+
 pub use topology::Host;
 
 /// Runs a command in a host to its end, with empty stdin. The gateway host's
@@ -77,38 +79,6 @@ pub fn kubectl_with_input<S: AsRef<OsStr>>(args: &[S], input: &str) -> Result<Ou
         .stdin(file)
         .output()
         .context("run kubectl on the workstation")
-}
-
-/// A place in the external server's access log.
-#[derive(Clone, Copy, Debug)]
-pub struct AccessLog {
-    /// In bytes from the beginning.
-    offset: u64,
-}
-
-impl AccessLog {
-    /// The end of the log as it is.
-    pub fn mark() -> Result<AccessLog> {
-        let path = paths::access_log();
-        let length = fs::metadata(&path)
-            .with_context(|| format!("look at {}", path.display()))?
-            .len();
-        Ok(AccessLog { offset: length })
-    }
-
-    /// What was logged from this place on, oldest first: one entry for each
-    /// connection, and one more for a request on it. It is complete for every
-    /// answer that a client has got.
-    pub fn since(self) -> Result<Vec<Access>> {
-        let path = paths::access_log();
-        let mut file = fs::File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        text.lines()
-            .map(|line| serde_json::from_str(line).with_context(|| format!("read {line:?}")))
-            .collect()
-    }
 }
 
 /// Bytes as lower-case hexadecimal digits.

@@ -9,7 +9,7 @@ use clap::Parser;
 use extconn_lab::down::Cache;
 use extconn_lab::host::{birth, supervisor};
 use extconn_lab::progress::Progress;
-use extconn_lab::{Host, down, host, images, paths, serve, status, up};
+use extconn_lab::{Host, down, host, images, paths, status, up};
 
 mod cli;
 
@@ -66,7 +66,6 @@ fn run(action: Action) -> Result<()> {
         Action::LoadImage { archive } => {
             progress.step("load the image into both nodes", || images::load(&archive))
         }
-        Action::Serve { listen, access_log } => serve::serve(listen, &access_log),
         Action::HostBirth { host } => birth::host_birth(host),
         Action::HostInit { host } => supervisor::host_init(host),
     }

@@ -256,28 +256,18 @@ fn boot_gateway() -> Result<()> {
 
 fn start_external() -> Result<()> {
     let address = format!("{EXTERNAL}:{EXTERNAL_PORT}");
-    let program = paths::bin().join("extconn-lab").display().to_string();
     let log = paths::access_log().display().to_string();
-    host::start_unit(
-        Host::External,
-        Unit::new(
-            "server",
-            [
-                &program,
-                "serve",
-                "--listen",
-                &address,
-                "--access-log",
-                &log,
-            ],
-        ),
-    )?;
+    let name = "the external server";
+    let argv = [
+        "witness", "serve", "-listen", &address, "-log", &log, "-name", name,
+    ];
+    host::start_unit(Host::External, Unit::new("server", argv))?;
     let page = format!("http://{address}/");
     wait_for(
         "the external server's page",
         Duration::from_secs(20),
         || {
-            let output = crate::exec(Host::Third, &["busybox", "wget", "-qO-", &page])?;
+            let output = crate::exec(Host::Third, &["witness", "get", &page])?;
             Ok(if output.status.success() {
                 Wait::Over(())
             } else {

@@ -1,0 +1,3 @@
+module extconn.dev/lab/witness
+
+go 1.26.0
