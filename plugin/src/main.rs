@@ -1,61 +1,62 @@
 //! `kubectl extconn`: parses, dispatches, prints, exits.
 
+mod cli;
+mod cluster;
+mod completion;
+mod failure;
+mod invocation;
+mod status;
+mod terminal;
 mod version;
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::Parser;
 
-/// Give pods a static source IP towards an external server, and let it reach them there.
-#[derive(Parser)]
-#[command(
-    name = "kubectl-extconn",
-    bin_name = "kubectl extconn",
-    after_help = "Examples:\n  # Which version is this?\n  kubectl extconn version\n\nExit status: 0 done, 1 failed, 2 wrong usage."
-)]
-#[command(arg_required_else_help = true, propagate_version = false)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Print the version of this plugin.
-    #[command(
-        after_help = "Examples:\n  kubectl extconn version\n  kubectl extconn version -o json"
-    )]
-    Version {
-        /// Form of the answer.
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Output,
-    },
-}
-
-/// Form in which an answer is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
-    /// One YAML document.
-    Yaml,
-}
+use cli::{Cli, Command};
+use failure::Failure;
+use invocation::Invocation;
+use terminal::Terminal;
+use terminal::signals::{self, Interrupt};
 
 fn main() -> ExitCode {
-    let answer = match Cli::parse().command {
-        Command::Version { output } => version::render(&version::client(), output),
-    };
-    match io::stdout().write_all(answer.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader closed the pipe (`| head`): it has what it wanted.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+    let Cli { kubectl, command } = Cli::parse();
+    let terminal = Terminal::detect();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "error: failed to print the answer: {error}");
-            ExitCode::FAILURE
+            terminal.complain(&Failure::could_not_run(format!("failed to start: {error}")));
+            return ExitCode::from(3);
         }
+    };
+    let result = runtime.block_on(async {
+        let interrupt = Interrupt::install();
+        run(
+            &Invocation {
+                kubectl,
+                terminal,
+                interrupt,
+            },
+            command,
+        )
+        .await
+    });
+    // A prompt may still be reading in its thread; nobody waits for it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            signals::restore_cursor();
+            terminal.complain(&failure);
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
+    let interrupt = &invocation.interrupt;
+    match command {
+        Command::Status(args) => interrupt.unless(status::run(invocation, args)).await,
+        Command::Version(args) => interrupt.unless(version::run(invocation, args)).await,
     }
 }

@@ -1,80 +1,77 @@
-//! Pure: what `kubectl extconn version` answers.
+//! `kubectl extconn version`: the versions of the plugin and of what runs in the cluster.
 
-use serde::Serialize;
+pub(crate) mod report;
 
-use crate::Output;
+use clap::Args;
+use k8s_openapi::api::apps::v1::Deployment;
 
-/// Versions of the parts that take part in an installation.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Versions {
-    /// This plugin.
-    client: Build,
+use crate::cli::output::{self, Output};
+use crate::cli::{ConnectorNamespace, OutputArg};
+use crate::cluster::{Cluster, installation};
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+/// Arguments of `version`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  # Everything, with a warning where versions differ too much
+  kubectl extconn version
+
+  # This plugin only, without asking the cluster
+  kubectl extconn version --client
+
+  # For a script
+  kubectl extconn version --client -o json")]
+pub(crate) struct VersionArgs {
+    /// Print the plugin's own version and do not ask the cluster.
+    #[arg(long)]
+    client: bool,
+    #[command(flatten)]
+    connector: ConnectorNamespace,
+    #[command(flatten)]
+    output: OutputArg,
 }
 
-/// One part's build.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Build {
-    /// Semantic version with a leading `v`.
-    version: String,
-    /// Operating system and architecture, `linux/x86_64`.
-    platform: String,
-}
-
-/// The plugin's own version.
-pub(crate) fn client() -> Versions {
-    Versions {
-        client: Build {
-            version: format!("v{}", env!("CARGO_PKG_VERSION")),
-            platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
-        },
-    }
-}
-
-/// The answer in the form asked for, with a final newline.
-pub(crate) fn render(versions: &Versions, output: Output) -> String {
-    match output {
-        Output::Text => {
-            format!(
-                "Client version: {} ({})\n",
-                versions.client.version, versions.client.platform
-            )
+/// Prints the versions. A cluster that does not answer is told on standard error and is no
+/// failure: the plugin's own version was still printed.
+pub(crate) async fn run(invocation: &Invocation, args: VersionArgs) -> Result<(), Failure> {
+    let mut versions = report::Versions::of_the_client();
+    let mut trouble = None;
+    if !args.client {
+        match ask(invocation, &args.connector).await {
+            Ok(deployments) => versions.add_deployments(&deployments),
+            Err(failure) => trouble = Some(failure),
         }
-        Output::Json => {
-            let mut text = serde_json::to_string_pretty(versions).expect("strings serialise");
-            text.push('\n');
-            text
-        }
-        Output::Yaml => serde_yaml::to_string(versions).expect("strings serialise"),
     }
+    let answer = match args.output.output {
+        Output::Table => versions.text(),
+        Output::Json => output::json(&versions),
+        Output::Yaml => output::yaml(&versions),
+    };
+    invocation.terminal.print(&answer)?;
+    if let Some(failure) = trouble {
+        let style = invocation.terminal.talk;
+        invocation.terminal.say(&format!(
+            "{} {}",
+            style.unsure("warning:"),
+            failure.message()
+        ));
+    }
+    for warning in versions.skew() {
+        invocation.terminal.say(&format!(
+            "{} {warning}",
+            invocation.terminal.talk.unsure("warning:")
+        ));
+    }
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn version_in(output: Output) -> String {
-        let text = render(&client(), output);
-        assert!(text.ends_with('\n'), "{text:?} lacks its final newline");
-        let value: serde_json::Value = match output {
-            Output::Json => serde_json::from_str(&text).unwrap(),
-            _ => serde_yaml::from_str(&text).unwrap(),
-        };
-        value["client"]["version"].as_str().unwrap().to_owned()
-    }
-
-    #[test]
-    fn json_and_yaml_carry_the_version_of_the_package() {
-        let expect = format!("v{}", env!("CARGO_PKG_VERSION"));
-        assert_eq!(version_in(Output::Json), expect);
-        assert_eq!(version_in(Output::Yaml), expect);
-    }
-
-    #[test]
-    fn text_is_one_line_for_people() {
-        let text = render(&client(), Output::Text);
-        assert!(text.starts_with("Client version: v"), "{text}");
-        assert_eq!(text.lines().count(), 1);
-    }
+async fn ask(
+    invocation: &Invocation,
+    connector: &ConnectorNamespace,
+) -> Result<Vec<Deployment>, Failure> {
+    let cluster = Cluster::connect(&invocation.kubectl).await?;
+    let namespace = installation::connector_namespace(&cluster, connector).await?;
+    installation::deployments(&cluster, &namespace).await
 }

@@ -1,0 +1,62 @@
+//! Pure: the command line as a type.
+
+pub(crate) mod duration;
+pub(crate) mod kubectl_flags;
+pub(crate) mod output;
+
+use clap::{Args, Parser, Subcommand};
+
+use kubectl_flags::KubectlFlags;
+use output::Output;
+
+/// Give pods a static source IP towards an external server, and let it reach them there.
+#[derive(Parser)]
+#[command(
+    name = "kubectl-extconn",
+    bin_name = "kubectl extconn",
+    after_help = "\
+Examples:
+  # What is exposed, through which gateway, and is it healthy?
+  kubectl extconn status -A
+
+  # Which version is this, and which versions run?
+  kubectl extconn version
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 could not run, 130 interrupted."
+)]
+#[command(
+    arg_required_else_help = true,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub kubectl: KubectlFlags,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Show what is exposed, by which gateway, and whether it is healthy.
+    Status(crate::status::StatusArgs),
+    /// Print the versions of this plugin and of what runs in the cluster.
+    Version(crate::version::VersionArgs),
+}
+
+/// Where extconn runs.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ConnectorNamespace {
+    /// Namespace in which extconn runs; found by itself if left out.
+    #[arg(long, value_name = "NAME")]
+    pub connector_namespace: Option<String>,
+}
+
+/// Form of the answer.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct OutputArg {
+    /// Form of the answer.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+}
