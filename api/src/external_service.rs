@@ -30,7 +30,7 @@ use crate::{Protocol, schema};
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 50")
         .message("the name becomes a Service name: at most 50 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetIP"),
-    printcolumn(name = "Sources", type_ = "string", json_path = ".spec.sources[*].sourceIP"),
+    printcolumn(name = "Sources", type_ = "string", json_path = ".status.sourceIPs"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Message", type_ = "string", priority = 1, json_path = ".status.conditions[?(@.type==\"Ready\")].message"),
@@ -128,6 +128,10 @@ pub struct ExternalServiceStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+
+    /// The source IPs in one line, for `kubectl get`, which shows one value of a list only.
+    #[serde(rename = "sourceIPs", default, skip_serializing_if = "Option::is_none")]
+    pub source_ips: Option<String>,
 
     /// `Accepted`, `SourcesResolved`, `Programmed`, `TunnelsEstablished` and `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

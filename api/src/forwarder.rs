@@ -23,14 +23,14 @@ use crate::{NamespacedName, Protocol, schema};
     derive = "PartialEq",
     doc = "What the forwarder of one ExternalService has to do. Made by the extconn operator; not for users to write.",
     printcolumn(
-        name = "Replicas",
+        name = "Namespace",
         type_ = "string",
-        json_path = ".status.replicas[*].podName"
+        json_path = ".spec.externalService.namespace"
     ),
     printcolumn(
-        name = "Tunnels",
+        name = "Destination",
         type_ = "string",
-        json_path = ".status.replicas[*].tunnels[*].state"
+        json_path = ".spec.egress[0].destinationIP"
     ),
     printcolumn(
         name = "Age",

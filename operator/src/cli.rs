@@ -29,7 +29,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Logging {
     /// Which log lines: error, warn, info, debug or trace, also by target: `info,kube=debug`.
-    #[arg(long = "log", env = "LOG", default_value = "info", global = true)]
+    #[arg(long = "log", env = "RUST_LOG", default_value = "info", global = true)]
     pub filter: String,
 
     /// Form of the log lines.
@@ -91,6 +91,10 @@ pub struct RunOptions {
     #[arg(long, env = "FORWARDER_LOG", default_value = "info")]
     pub forwarder_log: String,
 
+    /// Form of the log lines of forwarders.
+    #[arg(long, env = "FORWARDER_LOG_FORMAT", default_value = "text")]
+    pub forwarder_log_format: LogFormat,
+
     /// ClusterRole that lets a forwarder read EndpointSlices; the operator may bind it.
     #[arg(
         long,
@@ -135,6 +139,10 @@ impl RunOptions {
             image_pull_secrets: secrets.cloned().collect(),
             forwarder_replicas: self.forwarder_replicas,
             forwarder_log: self.forwarder_log.clone(),
+            forwarder_log_format: match self.forwarder_log_format {
+                LogFormat::Text => "text".into(),
+                LogFormat::Json => "json".into(),
+            },
             endpointslices_role: self.forwarder_cluster_role.clone(),
         }
     }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use extconn_api::names;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
-use kube::api::ObjectMeta;
+use kube::Client;
+use kube::api::{Api, ObjectMeta};
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use tokio::time::timeout;
 
 use crate::controller::{Context, stores};
@@ -20,38 +20,43 @@ use crate::reconcile::put;
 /// How soon a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Publishes the addresses whenever they change; ends with its watch.
+/// Keeps the ConfigMap in line with the Nodes; ends with its watches.
 pub async fn publish(client: Client, context: Arc<Context>) {
-    let nodes = watcher(Api::<Node>::all(client), watcher::Config::default());
-    let (nodes, mut changes) = stores::stored(nodes);
+    let nodes = watcher(Api::<Node>::all(client.clone()), watcher::Config::default());
+    let (nodes, node_changes) = stores::stored(nodes);
+    let own =
+        watcher::Config::default().fields(&format!("metadata.name={}", names::NODE_ADDRESSES));
+    let namespace = &context.settings.connector_namespace;
+    let published = watcher(Api::<ConfigMap>::namespaced(client, namespace), own);
+    let (published, published_changes) = stores::stored(published);
+    let mut changes = futures::stream::select(
+        node_changes.map(|change| change.map(|_| ())),
+        published_changes.map(|change| change.map(|_| ())),
+    );
     let api: Api<ConfigMap> = context.connector();
-    let mut published = None;
     loop {
         match timeout(RETRY, changes.next()).await {
             Ok(None) => return,
             Ok(Some(Err(error))) => {
-                tracing::warn!(%error, "the watch of Nodes failed, trying again")
+                tracing::warn!(%error, "a watch for the node addresses failed, trying again");
             }
-            Ok(Some(Ok(_))) | Err(_) => {}
+            Ok(Some(Ok(()))) | Err(_) => {}
         }
         // Half a list would let the other nodes through.
-        if nodes.wait_until_ready().now_or_never().is_none() {
+        let all_seen = nodes.wait_until_ready().now_or_never().is_some()
+            && published.wait_until_ready().now_or_never().is_some();
+        if !all_seen {
             continue;
         }
-        let addresses: BTreeSet<IpAddr> = nodes
+        let addresses = nodes
             .state()
             .iter()
             .flat_map(|node| addresses(node))
             .collect();
-        if published.as_ref() == Some(&addresses) {
-            continue;
-        }
-        match put(&api, config_map(&addresses), None).await {
-            Ok(_) => {
-                tracing::info!(addresses = addresses.len(), "published the node addresses");
-                published = Some(addresses);
-            }
-            Err(error) => tracing::warn!(%error, "failed to publish the node addresses"),
+        let desired = config_map(namespace, &addresses);
+        let observed = published.state().pop();
+        if let Err(error) = put(&api, desired, observed.as_deref()).await {
+            tracing::warn!(%error, "failed to publish the node addresses, trying again");
         }
     }
 }
@@ -67,7 +72,7 @@ fn addresses(node: &Node) -> Vec<IpAddr> {
         .collect()
 }
 
-fn config_map(addresses: &BTreeSet<IpAddr>) -> ConfigMap {
+fn config_map(namespace: &str, addresses: &BTreeSet<IpAddr>) -> ConfigMap {
     let label = (
         names::LABEL_MANAGED_BY.to_owned(),
         names::MANAGED_BY.to_owned(),
@@ -75,6 +80,7 @@ fn config_map(addresses: &BTreeSet<IpAddr>) -> ConfigMap {
     ConfigMap {
         metadata: ObjectMeta {
             name: Some(names::NODE_ADDRESSES.into()),
+            namespace: Some(namespace.to_owned()),
             labels: Some([label].into()),
             ..ObjectMeta::default()
         },

@@ -13,8 +13,10 @@ pub struct Settings {
     pub image_pull_secrets: Vec<String>,
     /// Forwarder pods for each ExternalService.
     pub forwarder_replicas: u16,
-    /// `LOG` of forwarder pods.
+    /// `RUST_LOG` of forwarder pods.
     pub forwarder_log: String,
+    /// `LOG_FORMAT` of forwarder pods.
+    pub forwarder_log_format: String,
     /// ClusterRole that lets a forwarder read EndpointSlices.
     pub endpointslices_role: String,
 }

@@ -4,8 +4,7 @@ mod conditions;
 mod events;
 #[cfg(test)]
 mod tests;
-
-use std::time::SystemTime;
+mod words;
 
 use extconn_api::names::field_manager;
 use extconn_api::{ExternalService, ExternalServiceStatus};
@@ -31,9 +30,15 @@ pub async fn update(
     context: &Context,
 ) -> Result<(), Error> {
     let external_service = &*observed.external_service;
-    let now = Time(Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH));
+    let now = Time(Timestamp::now());
     let old = external_service.status.clone().unwrap_or_default();
-    let new = conditions::status(&old, validated, applied, &observed.pods, &now);
+    let conditions =
+        conditions::conditions(&old.conditions, validated, applied, &observed.pods, &now);
+    let new = ExternalServiceStatus {
+        observed_generation: validated.generation,
+        source_ips: Some(words::source_ips(&external_service.spec.sources)),
+        conditions,
+    };
     if new == old {
         return Ok(());
     }

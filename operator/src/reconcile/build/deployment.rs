@@ -24,8 +24,9 @@ use crate::settings::Settings;
 /// User and group of the container, that of nobody on the node.
 const USER: i64 = 65532;
 
-/// Seconds that a replica has to drain its flows before it is killed.
-const DRAIN_SECONDS: i64 = 30;
+/// Seconds that a replica has to stop: 5 until its endpoint is gone everywhere, 30 to drain its
+/// flows, and 5 in reserve.
+const GRACE_SECONDS: i64 = 40;
 
 /// Port of `/healthz` and `/readyz`, unless pods dial it.
 const HTTP_PORT: u16 = 9402;
@@ -95,7 +96,7 @@ fn pod(
                 .map(|name| LocalObjectReference { name: name.clone() })
                 .collect()
         }),
-        termination_grace_period_seconds: Some(DRAIN_SECONDS),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
@@ -133,7 +134,8 @@ fn container(key: &NamespacedName, http_port: u16, settings: &Settings) -> Conta
             from_field(forwarder_env::POD_NAME, "metadata.name"),
             from_field(forwarder_env::POD_NAMESPACE, "metadata.namespace"),
             variable(forwarder_env::HTTP_PORT, &http_port.to_string()),
-            variable("LOG", &settings.forwarder_log),
+            variable("RUST_LOG", &settings.forwarder_log),
+            variable("LOG_FORMAT", &settings.forwarder_log_format),
         ]),
         ports: Some(vec![ContainerPort {
             name: Some("http".into()),

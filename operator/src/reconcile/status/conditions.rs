@@ -2,34 +2,35 @@
 
 use std::collections::BTreeSet;
 
+use extconn_api::Gateway;
 use extconn_api::condition::{
     self, ExternalServiceCondition as Type, ExternalServiceReason as Reason, GatewayCondition,
 };
 use extconn_api::forwarder::{ReplicaStatus, TunnelState};
-use extconn_api::{ExternalServiceStatus, Gateway};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use crate::reconcile::apply::Applied;
 use crate::reconcile::connection::{Connection, Problem, SourceIp, Verdict};
 use crate::reconcile::error::Error;
 use crate::reconcile::ownership;
+use crate::reconcile::status::words;
 use crate::reconcile::validate::Validated;
 
 /// `Ok`: the condition is true, and says so in these words. `Err`: why it is not.
 type Judgement = Result<String, Problem>;
 
-/// The status that follows from what was really applied. `pods`: those of the forwarder that
+/// The conditions that follow from what was really applied. `pods`: those of the forwarder that
 /// exist; what others have reported does not count.
-pub fn status(
-    old: &ExternalServiceStatus,
+pub fn conditions(
+    old: &[Condition],
     validated: &Validated,
     applied: Result<&Option<Applied>, &Error>,
     pods: &BTreeSet<String>,
     now: &Time,
-) -> ExternalServiceStatus {
+) -> Vec<Condition> {
     let judgements = judgements(validated, applied, pods);
-    let mut conditions = old.conditions.clone();
+    let mut conditions = old.to_vec();
     for (type_, judgement) in judgements {
         let (holds, reason, message) = match judgement {
             Ok(message) => (true, reason_of_true(type_), message),
@@ -41,10 +42,7 @@ pub fn status(
             condition::condition(type_, Some(holds), reason, message, generation, now.clone()),
         );
     }
-    ExternalServiceStatus {
-        observed_generation: validated.generation,
-        conditions,
-    }
+    conditions
 }
 
 fn judgements(
@@ -99,7 +97,7 @@ fn reason_of_true(type_: Type) -> Reason {
 
 fn sources_resolved(connection: &Connection) -> Judgement {
     match connection.source_problems.as_slice() {
-        [] => Ok(format!("{} can be sources", services(connection))),
+        [] => Ok(format!("{} can be sources", words::services(connection))),
         [first, ..] => {
             let messages = connection
                 .source_problems
@@ -239,7 +237,7 @@ fn ready(validated: &Validated, applied: Result<&Option<Applied>, &Error>) -> St
     };
     let mut message = format!(
         "{} are connected with {}",
-        services(connection),
+        words::services(connection),
         connection.target
     );
     let replicas = applied.forwarder.status.iter().flat_map(|s| &s.replicas);
@@ -256,20 +254,4 @@ fn ready(validated: &Validated, applied: Result<&Option<Applied>, &Error>) -> St
         ));
     }
     message
-}
-
-/// "Services ns1/a, ns2/b", cut short after a few.
-fn services(connection: &Connection) -> String {
-    const NAMED: usize = 5;
-    let names = connection
-        .sources
-        .iter()
-        .take(NAMED)
-        .map(|source| source.service.to_string());
-    let more = connection.sources.len().saturating_sub(NAMED);
-    let names = names.collect::<Vec<_>>().join(", ");
-    match more {
-        0 => format!("Services {names}"),
-        _ => format!("Services {names} and {more} more"),
-    }
 }
