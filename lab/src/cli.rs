@@ -32,7 +32,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Install the Debian packages that the lab needs, starting no service
-    Install,
+    Prerequisites,
     /// Build what the lab is made of into the cache, without starting it
     Build,
     /// Bring the lab up; does nothing when it is up
@@ -47,6 +47,12 @@ The results are kept in ${XDG_CACHE_HOME:-~/.cache}/extconn-lab."
         #[arg(long)]
         purge_cache: bool,
     },
+    /// Show the main job at work: brings the lab up, installs, tries, prints a table
+    Demo,
+    /// Install extconn, as it was built, in the lab that is up
+    Install,
+    /// Remove extconn from the lab
+    Uninstall,
     /// Show the hosts and what runs in them
     Status {
         /// How to show it
@@ -56,7 +62,7 @@ The results are kept in ${XDG_CACHE_HOME:-~/.cache}/extconn-lab."
     /// Run a command in a host; its exit code is passed on
     #[command(after_help = "Examples:
   extconn-lab exec gateway -- iptables -t nat -S
-  extconn-lab exec node1 -- crictl ps
+  extconn-lab exec node1 -- ctr -n k8s.io images ls -q
   echo hello | extconn-lab exec external -- cat")]
     Exec {
         /// Which host
@@ -76,6 +82,19 @@ The results are kept in ${XDG_CACHE_HOME:-~/.cache}/extconn-lab."
     #[command(disable_help_flag = true)]
     Helm {
         /// Passed to helm
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run one of the lab's programs on the machine itself, with no lab up
+    #[command(
+        disable_help_flag = true,
+        after_help = "Example:
+  extconn-lab tool helm lint chart"
+    )]
+    Tool {
+        /// Which program: helm or kubectl
+        name: String,
+        /// Passed to it
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },

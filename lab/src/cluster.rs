@@ -1,16 +1,15 @@
 //! Brings the parts of the cluster up, in the order in which they need each
 //! other.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::gateway::write_in;
 use crate::host::{self, start_unit};
-use crate::progress::{Wait, wait_for};
+use crate::kubernetes;
+use crate::progress::{Progress, Wait};
 use crate::topology::Host;
-use crate::{images, kubernetes};
 
 /// Longer than a slow machine needs, shorter than a user's patience.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -28,12 +27,13 @@ fn kubectl(args: &[&str]) -> Result<Result<String, String>> {
 /// Waits until kubectl with `args` succeeds and says something that `enough`
 /// accepts.
 fn wait_kubectl(
+    progress: &Progress,
     what: &str,
     args: &[&str],
     evidence: (Host, &str),
     enough: impl Fn(&str) -> bool,
 ) -> Result<()> {
-    wait_for(
+    progress.wait_for(
         what,
         PATIENCE,
         || {
@@ -48,10 +48,11 @@ fn wait_kubectl(
 }
 
 /// etcd and the API server, until it is ready to serve.
-pub fn start_api_server() -> Result<()> {
+pub fn start_api_server(progress: &Progress) -> Result<()> {
     start_unit(Host::Node1, kubernetes::etcd())?;
     start_unit(Host::Node1, kubernetes::api_server())?;
     wait_kubectl(
+        progress,
         "the API server",
         &["get", "--raw", "/readyz"],
         (Host::Node1, "kube-apiserver"),
@@ -74,12 +75,12 @@ pub fn start_controllers() -> Result<()> {
 }
 
 /// The node's container runtime with the lab's images in it.
-pub fn start_runtime(node: Host) -> Result<()> {
+pub fn start_runtime(progress: &Progress, node: Host) -> Result<()> {
     for (path, text) in kubernetes::node_files(node)? {
         write_in(node, path, &text)?;
     }
     start_unit(node, kubernetes::containerd())?;
-    wait_for(
+    progress.wait_for(
         &format!("containerd of {node}"),
         PATIENCE,
         || {
@@ -100,18 +101,11 @@ pub fn start_agents(node: Host) -> Result<()> {
     start_unit(node, kubernetes::proxy(node))
 }
 
-/// Gives the lab's images to both nodes.
-pub fn load_images(archives: &[PathBuf]) -> Result<()> {
-    for archive in archives {
-        images::load(archive).context("give an image to the nodes")?;
-    }
-    Ok(())
-}
-
 /// Waits until both nodes take pods.
-pub fn wait_nodes() -> Result<()> {
+pub fn wait_nodes(progress: &Progress) -> Result<()> {
     for node in Host::NODES {
         wait_kubectl(
+            progress,
             &format!("{node} Ready"),
             &[
                 "get",
@@ -128,14 +122,16 @@ pub fn wait_nodes() -> Result<()> {
 }
 
 /// Waits until names resolve and a pod can be made.
-pub fn wait_services() -> Result<()> {
+pub fn wait_services(progress: &Progress) -> Result<()> {
     wait_kubectl(
+        progress,
         "the default ServiceAccount",
         &["get", "serviceaccount", "default", "-o", "name"],
         (Host::Node1, "kube-controller-manager"),
         |text| !text.is_empty(),
     )?;
     wait_kubectl(
+        progress,
         "the cluster's DNS",
         &[
             "get",

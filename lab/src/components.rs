@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::contained::contained;
-use crate::paths;
+use crate::{drafts, paths};
 
 /// The release of Kubernetes, as it reports itself.
 pub const KUBERNETES: &str = "v1.37.2";
@@ -176,11 +176,7 @@ impl Module {
     pub fn build(&self, go: &str) -> Result<()> {
         let target = self.folder(go)?;
         let parent = target.parent().context("the cache has a parent")?;
-        fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
-        let draft = tempfile::Builder::new()
-            .prefix(".draft-")
-            .tempdir_in(parent)
-            .with_context(|| format!("make a folder in {}", parent.display()))?;
+        let draft = drafts::draft(parent)?;
         let source = draft.path().join("source");
         fs::create_dir(&source).context("make a source folder")?;
         for (name, text) in self.files {
@@ -252,6 +248,6 @@ mod tests {
     #[test]
     fn the_stamped_version_is_the_one_that_is_required() {
         let (_, go_mod) = MODULES[0].files[0];
-        assert!(go_mod.contains(&format!("require k8s.io/kubernetes {KUBERNETES}")));
+        assert!(go_mod.contains(&format!("\tk8s.io/kubernetes {KUBERNETES}\n")));
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::progress::Progress;
-use crate::{cgroup, host, paths, up};
+use crate::{cgroup, host, paths, supply, up};
 
 /// Whether the cache goes as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum Cache {
 /// # Errors
 /// Everything that could not be removed; the rest is gone nevertheless.
 pub fn down(progress: &Progress, cache: Cache) -> Result<()> {
-    up::check_machine()?;
+    supply::check_machine()?;
     let lock = up::lock()?;
     if traces()?.is_empty() {
         progress.say("The lab is down already; nothing to do.");

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::contained::contained;
 use crate::topology::{GATEWAY, Host};
 use crate::unit::Unit;
-use crate::{host, paths};
+use crate::{drafts, host, paths};
 
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,\
@@ -32,11 +32,7 @@ pub fn root_folder() -> Result<PathBuf> {
 pub fn build_root() -> Result<()> {
     let target = root_folder()?;
     let parent = target.parent().context("the cache has a parent")?;
-    fs::create_dir_all(parent).with_context(|| format!("make {}", parent.display()))?;
-    let draft = tempfile::Builder::new()
-        .prefix(".draft-")
-        .tempdir_in(parent)
-        .with_context(|| format!("make a folder in {}", parent.display()))?;
+    let draft = drafts::draft(parent)?;
     let root = draft.path().join("root");
     let output = contained("mmdebstrap")
         .args(["--quiet", "--variant=minbase"])
@@ -111,28 +107,27 @@ cat /etc/hosts > etc/hosts
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    host::start_unit(
-        Host::Gateway,
-        Unit::new(
-            "guest",
-            [
-                "systemd-nspawn",
-                "--quiet",
-                "--boot",
-                "--directory",
-                ROOT,
-                "--machine=gateway",
-                "--register=no",
-                "--keep-unit",
-                "--network-namespace-path=/proc/1/ns/net",
-                "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
-                "--resolv-conf=off",
-                "--timezone=off",
-                "--link-journal=no",
-                "--console=pipe",
-            ],
-        ),
-    )
+    let argv = [
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        "--directory",
+        ROOT,
+        "--machine=gateway",
+        "--register=no",
+        "--keep-unit",
+        "--network-namespace-path=/proc/1/ns/net",
+        "--capability=CAP_NET_ADMIN,CAP_NET_RAW",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--link-journal=no",
+        "--console=pipe",
+    ];
+    let mut unit = Unit::new("guest", argv);
+    // The network's settings are the guest's, as on a machine of its own.
+    let writable = ("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
+    unit.env.insert(writable.0.into(), writable.1.into());
+    host::start_unit(Host::Gateway, unit)
 }
 
 /// Tells the workstation whom `ssh gateway` reaches, by which key.

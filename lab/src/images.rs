@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::contained::contained;
 use crate::topology::Host;
-use crate::{host, paths};
+use crate::{drafts, host, paths};
 
 /// Accepts what we made ourselves; the tool insists on a policy.
 const POLICY: &str = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
@@ -27,17 +27,12 @@ pub fn build(name: &str, dockerfile: &Path, context: &Path) -> Result<PathBuf> {
     hash_file(&mut hash, dockerfile)?;
     hash_folder(&mut hash, context)?;
     let folder = paths::cache()?.join("images");
-    let short = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
     let key = crate::hex(&hash.finalize());
-    let archive = folder.join(format!("{short}-{}.tar", &key[..16]));
+    let archive = folder.join(archive_name(name, &key));
     if archive.exists() {
         return Ok(archive);
     }
-    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-    let draft = tempfile::Builder::new()
-        .prefix(".draft-")
-        .tempdir_in(&folder)
-        .with_context(|| format!("make a folder in {}", folder.display()))?;
+    let draft = drafts::draft(&folder)?;
     let policy = draft.path().join("policy.json");
     fs::write(&policy, POLICY).context("write a policy")?;
     let built = draft.path().join("image.tar");
@@ -58,8 +53,41 @@ pub fn build(name: &str, dockerfile: &Path, context: &Path) -> Result<PathBuf> {
     push.arg(format!("docker-archive:{}:{name}", built.display()));
     run(&mut push).with_context(|| format!("write the image {name}"))?;
 
+    forget_older(&folder, name)?;
     fs::rename(&built, &archive).with_context(|| format!("publish {}", archive.display()))?;
     Ok(archive)
+}
+
+/// How many archives of one image stay in the cache.
+const KEPT: usize = 4;
+
+fn archive_name(name: &str, key: &str) -> String {
+    let short = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
+    format!("{short}-{}.tar", &key[..16])
+}
+
+/// Makes room for one more archive of this image: each build of a changed
+/// program adds one.
+fn forget_older(folder: &Path, name: &str) -> Result<()> {
+    let pattern = archive_name(name, &"?".repeat(16));
+    let mut archives: Vec<_> = fs::read_dir(folder)
+        .with_context(|| format!("list {}", folder.display()))?
+        .flatten()
+        .filter(|entry| {
+            let file = entry.file_name();
+            file.len() == pattern.len()
+                && file.to_str().is_some_and(|file| {
+                    file.starts_with(pattern.split('?').next().unwrap_or(&pattern))
+                })
+        })
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    archives.sort();
+    let surplus = (archives.len() + 1).saturating_sub(KEPT);
+    for (_, path) in archives.into_iter().take(surplus) {
+        fs::remove_file(&path).with_context(|| format!("remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Gives buildah a /run, /etc and /var/lib whose changes are thrown away: it

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use extconn_lab::down::Cache;
 use extconn_lab::host::{birth, supervisor};
 use extconn_lab::progress::Progress;
-use extconn_lab::{Host, down, host, images, paths, status, up};
+use extconn_lab::{Host, down, host, images, installation, paths, status, supply, up, walkthrough};
 
 mod cli;
 
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
 fn run(action: Action) -> Result<()> {
     let progress = Progress::new();
     match action {
-        Action::Install => up::install(&progress),
-        Action::Build => up::build(&progress).map(|_| ()),
+        Action::Prerequisites => supply::install_packages(&progress),
+        Action::Build => supply::build(&progress).map(|_| ()),
         Action::Up => up::up(&progress),
         Action::Down { purge_cache } => {
             let cache = if purge_cache {
@@ -39,10 +39,21 @@ fn run(action: Action) -> Result<()> {
             };
             down::down(&progress, cache)
         }
+        Action::Demo => {
+            up::up(&progress)?;
+            walkthrough::story::tell()
+        }
+        Action::Install => installation::install(),
+        Action::Uninstall => installation::uninstall(),
         Action::Status { output } => print_status(output),
         Action::Exec { host, command } => become_command(host, command),
         Action::Kubectl { args } => become_program("kubectl", args),
         Action::Helm { args } => become_program("helm", args),
+        Action::Tool { name, args } => {
+            let program = supply::program(&progress, &name)?;
+            Err(Command::new(&program).args(args).exec())
+                .with_context(|| format!("run {}", program.display()))
+        }
         Action::Ssh { host, command } => {
             let mut args = vec![OsString::from(host.address().to_string())];
             args.extend(command);
@@ -95,7 +106,7 @@ fn become_program(program: &str, args: Vec<OsString>) -> Result<()> {
 }
 
 fn become_logs(host: Host, unit: Option<String>, follow: bool) -> Result<()> {
-    let mut command = std::process::Command::new("tail");
+    let mut command = Command::new("tail");
     if follow {
         command.arg("--follow=name");
     } else {

@@ -1,15 +1,18 @@
 //! What the user sees while something takes its time.
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
+use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// Shows steps on stderr: spinners on a terminal, plain lines elsewhere.
 #[derive(Debug)]
 pub struct Progress {
     spinners: Option<MultiProgress>,
+    failure: OnceLock<String>,
 }
 
 impl Default for Progress {
@@ -23,6 +26,7 @@ impl Progress {
     pub fn new() -> Progress {
         Progress {
             spinners: std::io::stderr().is_terminal().then(MultiProgress::new),
+            failure: OnceLock::new(),
         }
     }
 
@@ -42,6 +46,10 @@ impl Progress {
             eprintln!("      .. {title}");
         }
         let outcome = work().with_context(|| title.to_owned());
+        if let Err(error) = &outcome {
+            // Later ones are its consequences.
+            self.failure.set(format!("{error:#}")).ok();
+        }
         let took = began.elapsed().as_secs_f32();
         let line = match &outcome {
             Ok(_) => format!("{took:6.1} s {title}"),
@@ -60,6 +68,43 @@ impl Progress {
         outcome
     }
 
+    /// Why the first step that failed did so.
+    pub fn failure(&self) -> Option<&str> {
+        self.failure.get().map(String::as_str)
+    }
+
+    /// Asks `poll` again and again until it has an answer.
+    ///
+    /// # Errors
+    /// After `patience`: `what` did not come, why `poll` last thought so, and
+    /// what `evidence` shows. An error of `poll`, and the failure of any other
+    /// step, end the wait at once.
+    pub fn wait_for<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        mut poll: impl FnMut() -> Result<Wait<T>>,
+        evidence: impl Fn() -> String,
+    ) -> Result<T> {
+        let began = Instant::now();
+        loop {
+            match poll()? {
+                Wait::Over(value) => return Ok(value),
+                Wait::NotYet(why) if began.elapsed() > patience => {
+                    bail!(
+                        "{what} did not come within {} s: {why}\n{}",
+                        patience.as_secs(),
+                        evidence()
+                    );
+                }
+                Wait::NotYet(why) if self.failure().is_some() => {
+                    bail!("{what} is not awaited any more ({why})");
+                }
+                Wait::NotYet(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
     /// One line for the user.
     pub fn say(&self, line: &str) {
         match &self.spinners {
@@ -70,31 +115,11 @@ impl Progress {
     }
 }
 
-/// Asks `poll` again and again until it has an answer.
-///
-/// # Errors
-/// After `patience`: `what` did not come, why `poll` last thought so, and what
-/// `evidence` shows. An error of `poll` ends the wait at once.
-pub fn wait_for<T>(
-    what: &str,
-    patience: Duration,
-    mut poll: impl FnMut() -> Result<Wait<T>>,
-    evidence: impl Fn() -> String,
-) -> Result<T> {
-    let began = Instant::now();
-    loop {
-        match poll()? {
-            Wait::Over(value) => return Ok(value),
-            Wait::NotYet(why) if began.elapsed() > patience => {
-                bail!(
-                    "{what} did not come within {} s: {why}\n{}",
-                    patience.as_secs(),
-                    evidence()
-                );
-            }
-            Wait::NotYet(_) => std::thread::sleep(Duration::from_millis(50)),
-        }
-    }
+/// The outcome of a step that ran in a thread of its own.
+pub(crate) fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    handle
+        .join()
+        .map_err(|_| anyhow!("a step panicked; see above"))?
 }
 
 /// What a poll found.
@@ -112,14 +137,15 @@ mod tests {
 
     #[test]
     fn a_wait_in_vain_says_what_was_missing_and_shows_the_evidence() {
-        let error = wait_for::<()>(
-            "node1 Ready",
-            Duration::ZERO,
-            || Ok(Wait::NotYet("no network".into())),
-            || "log line".into(),
-        )
-        .unwrap_err()
-        .to_string();
+        let error = Progress::new()
+            .wait_for::<()>(
+                "node1 Ready",
+                Duration::ZERO,
+                || Ok(Wait::NotYet("no network".into())),
+                || "log line".into(),
+            )
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "node1 Ready did not come within 0 s: no network\nlog line"
@@ -129,7 +155,7 @@ mod tests {
     #[test]
     fn a_wait_ends_with_what_came() {
         let mut left = 3;
-        let came = wait_for(
+        let came = Progress::new().wait_for(
             "the third try",
             Duration::from_secs(60),
             || {

@@ -194,10 +194,11 @@ mod tests {
     #[test]
     fn every_host_is_on_the_network_of_its_default_route() {
         for host in Host::ALL {
-            for (lan, addresses) in host.uplink() {
-                for address in addresses {
-                    assert_eq!(address.octets()[..3], lan.router().octets()[..3], "{host}");
-                }
+            let Some((lan, addresses)) = host.uplink() else {
+                continue;
+            };
+            for address in addresses {
+                assert_eq!(address.octets()[..3], lan.router().octets()[..3], "{host}");
             }
         }
     }

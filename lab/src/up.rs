@@ -12,11 +12,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::components::{self, MODULES};
-use crate::progress::{Progress, Wait, wait_for};
+use crate::progress::{Progress, Wait, joined};
 use crate::topology::{EXTERNAL, EXTERNAL_PORT, Host};
 use crate::unit::Unit;
 use crate::wiring::{self, Wire};
-use crate::{cluster, down, gateway, host, images, lab_images, packages, paths, pki, status};
+use crate::{cluster, down, gateway, host, images, paths, pki, status, supply};
 
 /// The right to change the lab; `up` and `down` hold it one at a time.
 pub fn lock() -> Result<Flock<fs::File>> {
@@ -29,65 +29,13 @@ pub fn lock() -> Result<Flock<fs::File>> {
     })
 }
 
-/// Refuses a machine that cannot carry the lab, in one sentence.
-pub fn check_machine() -> Result<()> {
-    if !nix::unistd::geteuid().is_root() {
-        bail!("the lab makes namespaces and mounts and needs root; run it with sudo");
-    }
-    Ok(())
-}
-
-/// Installs the Debian packages that are missing; says so when none is.
-pub fn install(progress: &Progress) -> Result<()> {
-    check_machine()?;
-    let missing = packages::missing();
-    if missing.is_empty() {
-        progress.say("Every Debian package that the lab needs is installed.");
-        return Ok(());
-    }
-    let title = format!("install the Debian packages {}", missing.join(" "));
-    progress.step(&title, || packages::install(&missing))
-}
-
-/// Builds whatever the lab needs and the cache lacks.
-pub fn build(progress: &Progress) -> Result<Vec<PathBuf>> {
-    check_machine()?;
-    if !packages::missing().is_empty() {
-        install(progress)?;
-    }
-    let go = components::go_version()?;
-    std::thread::scope(|scope| {
-        let root = scope.spawn(|| {
-            if gateway::root_folder()?.is_dir() {
-                return Ok(());
-            }
-            progress.step("make the gateway host's Debian (20 s)", gateway::build_root)
-        });
-        // One after the other: each of them uses every core.
-        for module in &MODULES {
-            if !module.folder(&go)?.is_dir() {
-                let hint = if module.name == "kubernetes" {
-                    " (6 min the first time)"
-                } else {
-                    ""
-                };
-                let title = format!("build {}{hint}", module.name);
-                progress.step(&title, || module.build(&go))?;
-            }
-        }
-        let archives = lab_images::build(&go)?;
-        joined(root)?;
-        Ok(archives)
-    })
-}
-
 /// Brings the lab up. Does nothing, and says so, when it is up.
 ///
 /// # Errors
 /// Names what did not come, with the last lines of its log. What was started
 /// stays for a look around; `down`, or another `up`, clears it away.
 pub fn up(progress: &Progress) -> Result<()> {
-    check_machine()?;
+    supply::check_machine()?;
     let _lock = lock()?;
     let began = Instant::now();
     match status::state()? {
@@ -101,36 +49,10 @@ pub fn up(progress: &Progress) -> Result<()> {
             progress.step(&title, down::clear)?;
         }
     }
-    let archives = build(progress)?;
-    prepare()?;
-    progress.step("start the hosts and join their networks", start_hosts)?;
-    std::thread::scope(|scope| {
-        let guest = step(scope, progress, "boot the gateway host", boot_gateway);
-        let external = step(scope, progress, "start the external server", start_external);
-        let runtime = step(scope, progress, "start containerd and load images", || {
-            start_runtimes(&archives)
-        });
-        progress.step("start etcd and the API server", || {
-            pki::generate()?;
-            cluster::start_api_server()
-        })?;
-        let controllers = step(
-            scope,
-            progress,
-            "start the controllers",
-            cluster::start_controllers,
-        );
-        joined(runtime)?;
-        progress.step("join both nodes", || {
-            for node in Host::NODES {
-                cluster::start_agents(node)?;
-            }
-            cluster::wait_nodes()
-        })?;
-        joined(controllers)?;
-        progress.step("start the cluster's DNS", cluster::wait_services)?;
-        joined(external)?;
-        joined(guest)
+    start(progress).map_err(|error| match progress.failure() {
+        // What failed first; the others gave up because of it.
+        Some(first) => anyhow!("{first}"),
+        None => error,
     })?;
     let fingerprint = status::fingerprint()?;
     fs::write(paths::ready(), fingerprint).context("record that the lab is up")?;
@@ -143,6 +65,48 @@ pub fn up(progress: &Progress) -> Result<()> {
     Ok(())
 }
 
+fn start(progress: &Progress) -> Result<()> {
+    let archives = supply::build(progress)?;
+    prepare()?;
+    progress.step("start the hosts and join their networks", || {
+        start_hosts(progress)
+    })?;
+    std::thread::scope(|scope| {
+        let guest = step(scope, progress, "boot the gateway host", || {
+            boot_gateway(progress)
+        });
+        let external = step(scope, progress, "start the external server", || {
+            start_external(progress)
+        });
+        let runtime = step(scope, progress, "start containerd and load images", || {
+            start_runtimes(progress, &archives)
+        });
+        progress.step("start etcd and the API server", || {
+            pki::generate()?;
+            cluster::start_api_server(progress)
+        })?;
+        let controllers = step(
+            scope,
+            progress,
+            "start the controllers",
+            cluster::start_controllers,
+        );
+        joined(runtime)?;
+        progress.step("join both nodes", || {
+            for node in Host::NODES {
+                cluster::start_agents(node)?;
+            }
+            cluster::wait_nodes(progress)
+        })?;
+        joined(controllers)?;
+        progress.step("start the cluster's DNS", || {
+            cluster::wait_services(progress)
+        })?;
+        joined(external)?;
+        joined(guest)
+    })
+}
+
 fn step<'scope, 'env, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     progress: &'scope Progress,
@@ -150,12 +114,6 @@ fn step<'scope, 'env, T: Send + 'scope>(
     work: impl FnOnce() -> Result<T> + Send + 'scope,
 ) -> ScopedJoinHandle<'scope, Result<T>> {
     scope.spawn(move || progress.step(title, work))
-}
-
-fn joined<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
-    handle
-        .join()
-        .map_err(|_| anyhow!("a step panicked; see above"))?
 }
 
 /// The state folder, with the programs in it.
@@ -178,13 +136,13 @@ fn prepare() -> Result<()> {
     gateway::make_keys()
 }
 
-fn start_hosts() -> Result<()> {
+fn start_hosts(progress: &Progress) -> Result<()> {
     std::thread::scope(|scope| {
         let starts = Host::ALL.map(|host| scope.spawn(move || host::start(host)));
         starts.into_iter().try_for_each(joined)
     })?;
     for host in Host::ALL {
-        wait_for(
+        progress.wait_for(
             &format!("host {host}"),
             Duration::from_secs(20),
             || {
@@ -227,9 +185,10 @@ fn pull(wire: &Wire) -> Result<()> {
     Ok(())
 }
 
-fn start_runtimes(archives: &[PathBuf]) -> Result<()> {
+fn start_runtimes(progress: &Progress, archives: &[PathBuf]) -> Result<()> {
     std::thread::scope(|scope| {
-        let starts = Host::NODES.map(|node| scope.spawn(move || cluster::start_runtime(node)));
+        let starts =
+            Host::NODES.map(|node| scope.spawn(move || cluster::start_runtime(progress, node)));
         starts.into_iter().try_for_each(joined)
     })?;
     for archive in archives {
@@ -238,10 +197,10 @@ fn start_runtimes(archives: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-fn boot_gateway() -> Result<()> {
+fn boot_gateway(progress: &Progress) -> Result<()> {
     gateway::introduce()?;
     gateway::boot()?;
-    wait_for(
+    progress.wait_for(
         "ssh to the gateway host",
         Duration::from_secs(90),
         || {
@@ -254,7 +213,7 @@ fn boot_gateway() -> Result<()> {
     )
 }
 
-fn start_external() -> Result<()> {
+fn start_external(progress: &Progress) -> Result<()> {
     let address = format!("{EXTERNAL}:{EXTERNAL_PORT}");
     let log = paths::access_log().display().to_string();
     let name = "the external server";
@@ -263,7 +222,7 @@ fn start_external() -> Result<()> {
     ];
     host::start_unit(Host::External, Unit::new("server", argv))?;
     let page = format!("http://{address}/");
-    wait_for(
+    progress.wait_for(
         "the external server's page",
         Duration::from_secs(20),
         || {
