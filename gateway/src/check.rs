@@ -1,0 +1,53 @@
+//! `check-config`: what the host file means on this host.
+
+use std::io::Write;
+
+use anyhow::Context;
+use extconn_agent::view;
+
+use crate::addresses::Addresses;
+use crate::args::Args;
+use crate::host_file::Assignment;
+use crate::run::ASSIGNED;
+use crate::{credential, host_file};
+
+/// Prints what the host file means.
+///
+/// Errors if the gateway would not start with it.
+pub async fn check(args: &Args) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let host = host_file(&args.config)?;
+    let mut say = |line: String| writeln!(out, "{line}").context("write");
+    say(format!("{} is a host file", args.config.display()))?;
+    say(format!("namespace      {}", host.connector_namespace))?;
+    say(format!(
+        "ssh            {}, for forwarders at {}",
+        host.ssh_listen, host.ssh_endpoint
+    ))?;
+    say(format!("probes         http://{}/readyz", host.http_listen))?;
+    let networks = host.target_networks.as_ref().map(|networks| {
+        let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        networks.join(", ")
+    });
+    say(format!(
+        "targets        {}",
+        networks.unwrap_or_else(|| "all but this host's own".to_owned())
+    ))?;
+    let (bell, _) = view::bell();
+    let present = Addresses::follow(args.state.join(ASSIGNED), bell)
+        .await?
+        .present();
+    for (ip, assignment) in &host.source_ips {
+        let state = match (present.contains(ip), assignment) {
+            (true, _) => "is on this host".to_owned(),
+            (false, Assignment::Gateway(interface)) => format!("will be assigned to {interface}"),
+            (false, Assignment::Administrator) => {
+                "is on no interface yet: assign it, or set assignTo".to_owned()
+            }
+        };
+        say(format!("source IP      {ip} {state}"))?;
+    }
+    let (config, token_file) = credential::read(&host.kubeconfig).await?;
+    say(format!("Kubernetes API {}", config.cluster_url))?;
+    say(format!("token          {}", token_file.display()))
+}

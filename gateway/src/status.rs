@@ -1,0 +1,205 @@
+//! Pure: what the gateway tells about itself in the status of a Gateway object.
+
+use extconn_api::GatewayStatus;
+use extconn_api::condition::{self, GatewayCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::build::{Claim, Refusal};
+
+/// Reasons in the conditions of a Gateway. `docs/gateway.md` says what to do about each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// `AddressAssigned` is true.
+    Assigned,
+    /// The source IP is on no interface of the host.
+    AddressMissing,
+    /// The gateway could not put the source IP on the interface.
+    AssignFailed,
+    /// `Programmed` is true.
+    Programmed,
+    /// Part of the object makes no sense. The rest is in effect.
+    InvalidSpec,
+    /// Part of the object is not allowed on this host. The rest is in effect.
+    NotAllowed,
+    /// The host refuses the rules or ports.
+    ApplyFailed,
+    /// The object is being put into effect.
+    Pending,
+}
+
+impl Reason {
+    /// All of them.
+    #[cfg(test)]
+    const ALL: [Self; 8] = [
+        Self::Assigned,
+        Self::AddressMissing,
+        Self::AssignFailed,
+        Self::Programmed,
+        Self::InvalidSpec,
+        Self::NotAllowed,
+        Self::ApplyFailed,
+        Self::Pending,
+    ];
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Where a source IP is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// On an interface.
+    Present,
+    /// On none; the administrator assigns it.
+    Missing,
+    /// On none; why the gateway could not assign it.
+    AssignFailed(String),
+}
+
+/// Whether the configuration is in effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It is.
+    Complete,
+    /// Not yet.
+    Pending,
+    /// Why it cannot be.
+    Failed(String),
+}
+
+/// What is true of the whole host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Its name.
+    pub host_name: String,
+    /// Its ssh server as forwarders reach it.
+    pub ssh_endpoint: String,
+    /// Its ssh host key.
+    pub host_key: String,
+    /// Whether the configuration is in effect.
+    pub effect: Effect,
+}
+
+/// At most this many sentences about what is refused.
+const SENTENCES: usize = 3;
+
+/// The status of the object of `claim`. Conditions that do not flip keep their time in `previous`.
+pub fn status(
+    claim: &Claim,
+    presence: &Presence,
+    host: &HostFacts,
+    previous: Option<&GatewayStatus>,
+    now: &Time,
+) -> GatewayStatus {
+    let mut conditions = previous.map(|p| heard(p).conditions).unwrap_or_default();
+    let (holds, reason, message) = address_assigned(claim, presence, host);
+    let mut put = |type_, holds, reason, message| {
+        let new =
+            condition::condition(type_, holds, reason, message, claim.generation, now.clone());
+        condition::set(&mut conditions, new);
+    };
+    put(GatewayCondition::AddressAssigned, holds, reason, message);
+    let (holds, reason, message) = programmed(claim, host);
+    put(GatewayCondition::Programmed, holds, reason, message);
+    let in_effect = host.effect == Effect::Complete;
+    let before = previous.and_then(|p| p.observed_generation);
+    GatewayStatus {
+        observed_generation: if in_effect { claim.generation } else { before },
+        host_name: Some(host.host_name.clone()),
+        ssh_endpoint: Some(host.ssh_endpoint.clone()),
+        host_key: Some(host.host_key.clone()),
+        conditions,
+    }
+}
+
+/// The part of a status that a gateway writes, in the order in which it writes it.
+pub fn heard(status: &GatewayStatus) -> GatewayStatus {
+    let conditions = GatewayCondition::ALL.iter();
+    let conditions = conditions
+        .filter_map(|t| condition::find(&status.conditions, t))
+        .cloned();
+    GatewayStatus {
+        conditions: conditions.collect(),
+        ..status.clone()
+    }
+}
+
+/// Whether the host `host_name` may write the status of an object that says `heard`. Of two hosts
+/// that list one source IP, the one speaks that has it on an interface; where neither has it, the
+/// one that spoke first.
+pub fn speaks_for(host_name: &str, presence: &Presence, heard: Option<&GatewayStatus>) -> bool {
+    let speaker = heard.and_then(|h| h.host_name.as_deref());
+    *presence == Presence::Present || speaker.is_none_or(|speaker| speaker == host_name)
+}
+
+fn address_assigned(
+    claim: &Claim,
+    presence: &Presence,
+    host: &HostFacts,
+) -> (Option<bool>, Reason, String) {
+    let (ip, name) = (claim.source_ip, &host.host_name);
+    match presence {
+        Presence::Present => (
+            Some(true),
+            Reason::Assigned,
+            format!("{ip} is on host {name}"),
+        ),
+        Presence::Missing => (
+            Some(false),
+            Reason::AddressMissing,
+            format!(
+                "{ip} is on no interface of host {name}: assign it there, or let the gateway do \
+                 so with assignTo in its host file"
+            ),
+        ),
+        Presence::AssignFailed(reason) => (
+            Some(false),
+            Reason::AssignFailed,
+            format!("host {name} could not take {ip}: {reason}"),
+        ),
+    }
+}
+
+fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String) {
+    let name = &host.host_name;
+    match &host.effect {
+        Effect::Pending => {
+            let message = format!("host {name} is putting it into effect");
+            return (None, Reason::Pending, message);
+        }
+        Effect::Failed(reason) => {
+            let message =
+                format!("host {name} failed to put it into effect and tries again: {reason}");
+            return (Some(false), Reason::ApplyFailed, message);
+        }
+        Effect::Complete => {}
+    }
+    let Some(first) = claim.refusals.first() else {
+        let message = format!("host {name} carries out what is specified");
+        return (Some(true), Reason::Programmed, message);
+    };
+    let reason = match first {
+        Refusal::Invalid(_) => Reason::InvalidSpec,
+        Refusal::NotAllowed(_) => Reason::NotAllowed,
+    };
+    let sentences: Vec<_> = claim
+        .refusals
+        .iter()
+        .map(Refusal::sentence)
+        .take(SENTENCES)
+        .collect();
+    let more = claim.refusals.len() - sentences.len();
+    let rest = if more > 0 {
+        format!("; and {more} more")
+    } else {
+        String::new()
+    };
+    let message = format!("host {name} leaves out: {}{rest}", sentences.join("; "));
+    (Some(false), reason, message)
+}
+
+#[cfg(test)]
+mod tests;
