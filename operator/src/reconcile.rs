@@ -5,6 +5,8 @@ mod apply;
 mod build;
 mod connection;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod observe;
 pub mod ownership;
 mod status;

@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 
 use super::drift::is_as_desired;
 use crate::reconcile::error::{Error, is_not_found};
-use crate::reconcile::ownership;
 
 /// A kind that the operator writes.
 pub trait Written:
@@ -99,5 +98,9 @@ pub fn failure<K: Resource<DynamicType = ()>>(
 }
 
 fn described<K: Resource<DynamicType = ()>>(object: &K) -> String {
-    format!("{} {}", K::kind(&()), ownership::key(object))
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    match object.meta().namespace.as_deref() {
+        Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
+        None => format!("{} {name}", K::kind(&())),
+    }
 }

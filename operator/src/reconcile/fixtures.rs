@@ -1,0 +1,122 @@
+//! A cluster written down as YAML, for tests of the pure steps.
+
+use std::sync::Arc;
+
+use extconn_api::{ExternalService, names};
+use kube::Resource;
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher::Event;
+use serde::de::DeserializeOwned;
+
+use crate::controller::stores::Stores;
+use crate::reconcile::observe::{Observed, observe};
+use crate::settings::Settings;
+
+/// The manifest of the README, in the namespace `default`.
+pub const REFERENCE: &str = "
+kind: ExternalService
+metadata: {name: my-externalservice, namespace: default, uid: u1, generation: 1,
+           creationTimestamp: 2026-11-23T10:00:00Z}
+spec:
+  targetIP: 203.0.113.7
+  sources:
+    - service: {namespace: ns1, name: my-service1}
+      sourceIP: 192.0.2.200
+    - service: {namespace: ns2, name: my-service2}
+      sourceIP: 192.0.2.201
+  ports:
+    - {protocol: TCP, port: 8000, targetPort: 8000}
+";
+
+/// The Services that it lists.
+pub const SERVICES: &str = "
+---
+kind: Service
+metadata: {name: my-service1, namespace: ns1}
+spec: {clusterIP: 10.96.0.21, ports: [{port: 80, protocol: TCP}]}
+---
+kind: Service
+metadata: {name: my-service2, namespace: ns2}
+spec:
+  clusterIP: 10.96.0.22
+  ports: [{port: 80, protocol: TCP}, {port: 443, protocol: TCP}, {port: 53, protocol: UDP}]
+";
+
+/// The gateway of its first source IP, at work.
+pub const GATEWAY: &str = "
+---
+kind: Gateway
+metadata: {name: 192.0.2.200, namespace: external-services, generation: 4}
+spec: {sourceIP: 192.0.2.200, forwarders: []}
+status:
+  hostName: gw1
+  sshEndpoint: 192.0.2.1:2022
+  hostKey: ssh-ed25519 AAAA
+  conditions:
+    - {type: Programmed, status: 'True', reason: Programmed, message: '',
+       observedGeneration: 4, lastTransitionTime: 2026-11-23T10:00:00Z}
+";
+
+/// Settings as they are without flags.
+pub fn settings() -> Settings {
+    Settings {
+        connector_namespace: names::CONNECTOR_NAMESPACE.into(),
+        forwarder_image: "localhost/extconn-forwarder:0.1.0".into(),
+        image_pull_policy: "IfNotPresent".into(),
+        image_pull_secrets: vec![],
+        forwarder_replicas: 2,
+        forwarder_log: "info".into(),
+        forwarder_log_format: "json".into(),
+        endpointslices_role: "extconn-forwarder-endpointslices".into(),
+    }
+}
+
+/// What is observed in this cluster for its first ExternalService.
+pub fn observed(documents: &str) -> Observed {
+    let external_services: Vec<ExternalService> = of_kind(documents);
+    let first = external_services
+        .into_iter()
+        .next()
+        .expect("an ExternalService is there");
+    observe(Arc::new(first), &stores(documents))
+}
+
+fn stores(documents: &str) -> Stores {
+    Stores {
+        connector_namespace: names::CONNECTOR_NAMESPACE.into(),
+        external_services: store(documents),
+        services: store(documents),
+        forwarders: store(documents),
+        gateways: store(documents),
+        deployments: store(documents),
+        service_accounts: store(documents),
+        roles: store(documents),
+        role_bindings: store(documents),
+        pods: store(documents),
+    }
+}
+
+fn store<K>(documents: &str) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    for object in of_kind(documents) {
+        writer.apply_watcher_event(&Event::Apply(object));
+    }
+    store
+}
+
+/// The objects of one kind. `apiVersion` may be left out.
+fn of_kind<K: Resource<DynamicType = ()> + DeserializeOwned>(documents: &str) -> Vec<K> {
+    documents
+        .split("\n---\n")
+        .filter(|document| !document.trim().is_empty())
+        .map(|document| serde_yaml::from_str(document).expect("the fixture is YAML"))
+        .filter(|object: &serde_json::Value| object["kind"] == *K::kind(&()))
+        .map(|mut object| {
+            object["apiVersion"] = K::api_version(&()).into();
+            serde_json::from_value(object).expect("the fixture fits its kind")
+        })
+        .collect()
+}
