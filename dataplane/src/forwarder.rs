@@ -2,17 +2,44 @@
 //! Services that the external server asks for.
 
 pub mod config;
+mod egress;
+mod flows;
+mod ingress;
 pub mod report;
 
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
 
 use crate::identity::PrivateKey;
+use crate::listen::{accept, listen};
+use crate::relay::counters::{Counters, Snapshot};
+use crate::relay::table::{Entry, FlowTable};
+use crate::tunnel::flow::FlowStream;
+use crate::tunnel::link::Incoming;
+use crate::tunnel::pool::{Pool, PoolOptions};
+use crate::tunnel::reason::Reason;
+use crate::tunnel::ssh::settings::REKEY_AFTER;
+use crate::tunnel::window::Budget;
+use flows::ForwarderFlow;
 
 pub use config::{ForwarderConfig, GatewayEndpoint, Peers, Pod};
 pub use report::{ForwarderReport, TunnelReport, TunnelState};
+
+/// Connections to each gateway unless told otherwise.
+pub const DEFAULT_CONNECTIONS: usize = 2;
+
+/// Bytes that all windows may grow by in sum, unless told otherwise.
+pub const DEFAULT_WINDOW_BUDGET: usize = 256 * 1024 * 1024;
 
 /// What a forwarder is started with and keeps for life.
 #[derive(Clone, Debug)]
@@ -21,6 +48,12 @@ pub struct ForwarderOptions {
     pub key: PrivateKey,
     /// Address on which egress ports are opened.
     pub listen: Ipv4Addr,
+    /// ssh connections to each gateway.
+    pub connections: usize,
+    /// Bytes after which an ssh connection exchanges keys again, at most 1 GiB.
+    pub rekey_after: usize,
+    /// Bytes that the windows of all flows may grow by in sum, above the 64 KiB that each has.
+    pub window_budget: usize,
 }
 
 impl ForwarderOptions {
@@ -29,6 +62,9 @@ impl ForwarderOptions {
         Self {
             key,
             listen: Ipv4Addr::UNSPECIFIED,
+            connections: DEFAULT_CONNECTIONS,
+            rekey_after: REKEY_AFTER,
+            window_budget: DEFAULT_WINDOW_BUDGET,
         }
     }
 }
@@ -40,23 +76,60 @@ pub enum ApplyError {
     #[error("listen on {address} for egress: {error}")]
     Listen {
         /// Address and port.
-        address: std::net::SocketAddrV4,
+        address: SocketAddrV4,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
 }
 
 /// A running forwarder. Dropping it cuts everything.
-#[derive(Debug)]
 pub struct Forwarder {
+    shared: Arc<Shared>,
+    /// One configuration at a time.
+    applying: tokio::sync::Mutex<()>,
+}
+
+/// What the forwarder's tasks share. They hold it, so it must not hold what ends them: that is
+/// done by [`Forwarder`]'s end.
+struct Shared {
+    options: ForwarderOptions,
+    config: ArcSwap<ForwarderConfig>,
+    peers_tx: watch::Sender<Peers>,
+    pools: Mutex<BTreeMap<GatewayEndpoint, UsedPool>>,
+    listeners: Mutex<BTreeMap<u16, AbortOnDropHandle<()>>>,
+    refused_nodes: Mutex<BTreeSet<Ipv4Addr>>,
+    flows: FlowTable<ForwarderFlow>,
+    /// Connections that wait for their pod or tunnel.
+    held: Semaphore,
+    counters: Counters,
+    budget: Arc<Budget>,
     report_tx: watch::Sender<ForwarderReport>,
+}
+
+struct UsedPool {
+    pool: Pool,
+    _reporting: AbortOnDropHandle<()>,
 }
 
 impl Forwarder {
     /// Starts with nothing to do. Must be called inside a tokio runtime.
-    pub fn start(_options: ForwarderOptions) -> Self {
+    pub fn start(options: ForwarderOptions) -> Self {
+        let budget = Arc::new(Budget::new(options.window_budget));
         Self {
-            report_tx: watch::Sender::default(),
+            shared: Arc::new(Shared {
+                options,
+                config: ArcSwap::default(),
+                peers_tx: watch::Sender::default(),
+                pools: Mutex::default(),
+                listeners: Mutex::default(),
+                refused_nodes: Mutex::default(),
+                flows: FlowTable::default(),
+                held: Semaphore::new(egress::MAX_HELD),
+                counters: Counters::default(),
+                budget,
+                report_tx: watch::Sender::default(),
+            }),
+            applying: tokio::sync::Mutex::default(),
         }
     }
 
@@ -65,18 +138,218 @@ impl Forwarder {
     ///
     /// # Errors
     /// A port could not be opened. Everything else is in effect; apply again to retry.
-    pub async fn apply(&self, _config: ForwarderConfig) -> Result<(), ApplyError> {
-        Ok(())
+    pub async fn apply(&self, config: ForwarderConfig) -> Result<(), ApplyError> {
+        let _applying = self.applying.lock().await;
+        self.shared.config.store(Arc::new(config.clone()));
+        self.shared.use_pools(&config);
+        let listened = self.shared.use_listeners(&config);
+        self.shared.cut_what_is_not_allowed();
+        self.shared.publish();
+        listened
     }
 
     /// Says who may connect. Flows of a pod that is gone or has another UID are cut.
-    pub fn set_peers(&self, _peers: Peers) {}
+    pub fn set_peers(&self, peers: Peers) {
+        self.shared
+            .refused_nodes
+            .lock()
+            .retain(|node| peers.nodes.contains(node));
+        self.shared.peers_tx.send_replace(peers);
+        self.shared.cut_what_is_not_allowed();
+        self.shared.publish();
+    }
 
     /// State, which changes as things happen.
     pub fn report(&self) -> watch::Receiver<ForwarderReport> {
-        self.report_tx.subscribe()
+        self.shared.report_tx.subscribe()
+    }
+
+    /// Counts since the start.
+    pub fn metrics(&self) -> Snapshot {
+        self.shared.counters.snapshot()
     }
 
     /// Stops accepting, lets flows finish for at most `within`, then resets the rest.
-    pub async fn drain(&self, _within: Duration) {}
+    pub async fn drain(&self, within: Duration) {
+        let _applying = self.applying.lock().await;
+        self.shared.listeners.lock().clear();
+        for used in self.shared.pools.lock().values() {
+            used.pool.retire();
+        }
+        self.shared.publish();
+        if tokio::time::timeout(within, self.shared.flows.emptied())
+            .await
+            .is_err()
+        {
+            let flows = self.shared.flows.cut_unless(|_| false, Reason::Draining);
+            warn!(flows, "flows were still open at the end");
+            self.shared.flows.emptied().await;
+        }
+        self.shared.stop();
+    }
+}
+
+impl Drop for Forwarder {
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
+
+impl Shared {
+    fn stop(&self) {
+        self.listeners.lock().clear();
+        // Dropped outside the lock: their ends want it.
+        let pools = std::mem::take(&mut *self.pools.lock());
+        drop(pools);
+    }
+
+    fn use_pools(self: &Arc<Self>, config: &ForwarderConfig) {
+        let wanted: BTreeSet<_> = config.gateways.values().collect();
+        let mut pools = self.pools.lock();
+        let (kept, gone) = std::mem::take(&mut *pools)
+            .into_iter()
+            .partition(|(endpoint, _)| wanted.contains(endpoint));
+        *pools = kept;
+        for endpoint in wanted {
+            if !pools.contains_key(endpoint) {
+                pools.insert(endpoint.clone(), self.start_pool(endpoint));
+            }
+        }
+        drop(pools);
+        let gone: BTreeMap<GatewayEndpoint, UsedPool> = gone;
+        for endpoint in gone.into_keys() {
+            info!(gateway = %endpoint.address, "gateway no longer used");
+        }
+    }
+
+    fn start_pool(self: &Arc<Self>, endpoint: &GatewayEndpoint) -> UsedPool {
+        let shared = Arc::downgrade(self);
+        let gateway = endpoint.clone();
+        let on_incoming = move |incoming: Incoming| {
+            // Without anybody to serve it, dropping the flow resets it.
+            if let Some(shared) = shared.upgrade() {
+                tokio::spawn(ingress::serve(shared, gateway.clone(), incoming));
+            }
+        };
+        let pool = Pool::start(PoolOptions {
+            endpoint: endpoint.clone(),
+            key: self.options.key.clone(),
+            connections: self.options.connections,
+            rekey_after: self.options.rekey_after,
+            budget: Arc::clone(&self.budget),
+            on_incoming: Arc::new(on_incoming),
+        });
+        let mut state_rx = pool.state();
+        let shared = Arc::downgrade(self);
+        let reporting = tokio::spawn(async move {
+            while state_rx.changed().await.is_ok() {
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                shared.publish();
+            }
+        });
+        UsedPool {
+            pool,
+            _reporting: AbortOnDropHandle::new(reporting),
+        }
+    }
+
+    fn use_listeners(self: &Arc<Self>, config: &ForwarderConfig) -> Result<(), ApplyError> {
+        let mut listeners = self.listeners.lock();
+        listeners.retain(|port, _| config.egress.contains_key(port));
+        let mut listened = Ok(());
+        for port in config.egress.keys() {
+            if listeners.contains_key(port) {
+                continue;
+            }
+            let address = SocketAddrV4::new(self.options.listen, *port);
+            match listen(address) {
+                Ok(listener) => {
+                    let accepting = tokio::spawn(accept_pods(Arc::clone(self), listener, *port));
+                    listeners.insert(*port, AbortOnDropHandle::new(accepting));
+                }
+                Err(error) => {
+                    warn!(%address, %error, "an egress port cannot be opened");
+                    listened = listened.and(Err(ApplyError::Listen { address, error }));
+                }
+            }
+        }
+        listened
+    }
+
+    /// Enters a flow into the table, if it is allowed.
+    fn enter(
+        &self,
+        what: ForwarderFlow,
+        flow: &FlowStream,
+    ) -> Result<Entry<ForwarderFlow>, Reason> {
+        let entry = self.flows.insert(what.clone(), flow.cutter());
+        // What changed while it was being made did not find it in the table.
+        let allowed = what.allowed(&self.config.load(), &self.peers_tx.borrow());
+        if allowed {
+            Ok(entry)
+        } else {
+            Err(Reason::Revoked)
+        }
+    }
+
+    fn cut_what_is_not_allowed(&self) {
+        let config = self.config.load();
+        let peers = self.peers_tx.borrow();
+        let allowed = |flow: &ForwarderFlow| flow.allowed(&config, &peers);
+        let flows = self.flows.cut_unless(allowed, Reason::Revoked);
+        if flows > 0 {
+            info!(flows, "flows cut that are no longer allowed");
+        }
+    }
+
+    fn report_refused_node(&self, address: Ipv4Addr) {
+        if self.refused_nodes.lock().insert(address) {
+            warn!(peer = %address, "connection from a node's address refused: its pods cannot be told apart");
+            self.publish();
+        }
+    }
+
+    fn publish(&self) {
+        let config = self.config.load();
+        let pools = self.pools.lock();
+        let tunnel = |endpoint: &GatewayEndpoint| {
+            let state = pools
+                .get(endpoint)
+                .map(|used| used.pool.state().borrow().clone());
+            TunnelReport::from(state.unwrap_or_default())
+        };
+        let report = ForwarderReport {
+            tunnels: config
+                .gateways
+                .iter()
+                .map(|(source_ip, endpoint)| (*source_ip, tunnel(endpoint)))
+                .collect(),
+            refused_nodes: self.refused_nodes.lock().clone(),
+            listening: self.listeners.lock().keys().copied().collect(),
+        };
+        drop(pools);
+        self.report_tx.send_if_modified(|published| {
+            let changed = *published != report;
+            *published = report;
+            changed
+        });
+    }
+}
+
+async fn accept_pods(shared: Arc<Shared>, listener: TcpListener, port: u16) {
+    loop {
+        if let Some((stream, SocketAddr::V4(peer))) = accept(&listener).await {
+            tokio::spawn(egress::serve(Arc::clone(&shared), stream, peer, port));
+        }
+    }
+}
+
+impl std::fmt::Debug for Forwarder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forwarder")
+            .field("flows", &self.shared.flows.len())
+            .finish_non_exhaustive()
+    }
 }

@@ -2,15 +2,40 @@
 //! and takes the external server's connections into the tunnel.
 
 pub mod config;
+mod egress;
+mod flows;
+mod ingress;
 pub mod report;
+mod tunnels;
 
+use std::collections::BTreeSet;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{info, warn};
 
-use crate::identity::PrivateKey;
+use crate::identity::{PrivateKey, PublicKey};
+use crate::listen::listen;
 use crate::nat::NatError;
+use crate::relay::counters::{Counters, Snapshot};
+use crate::relay::table::{Entry, FlowTable};
+use crate::tunnel::flow::FlowStream;
+use crate::tunnel::link::Incoming;
+use crate::tunnel::policy::GatewayPolicy;
+use crate::tunnel::reason::Reason;
+use crate::tunnel::ssh::listen::accept_tunnels;
+use crate::tunnel::ssh::server::{Admission, Admitted, AdmittedTunnel};
+use crate::tunnel::ssh::settings::REKEY_AFTER;
+use crate::tunnel::window::Budget;
+use flows::GatewayFlow;
+use ingress::Relays;
+use tunnels::Tunnels;
 
 pub use config::{EgressGrant, GatewayConfig, IngressGrant};
 pub use report::{GatewayReport, RulesState};
@@ -25,6 +50,10 @@ pub struct GatewayOptions {
     pub listen: SocketAddrV4,
     /// The key by which forwarders know this gateway.
     pub host_key: PrivateKey,
+    /// Bytes after which an ssh connection exchanges keys again, at most 1 GiB.
+    pub rekey_after: usize,
+    /// Bytes that the windows of all flows may grow by in sum, above the 64 KiB that each has.
+    pub window_budget: usize,
 }
 
 impl GatewayOptions {
@@ -33,6 +62,8 @@ impl GatewayOptions {
         Self {
             listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DEFAULT_SSH_PORT),
             host_key,
+            rekey_after: REKEY_AFTER,
+            window_budget: crate::forwarder::DEFAULT_WINDOW_BUDGET,
         }
     }
 }
@@ -46,7 +77,7 @@ pub enum StartError {
         /// Address and port.
         address: SocketAddrV4,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
 }
 
@@ -57,19 +88,31 @@ pub enum ApplyError {
     #[error("apply nat rules: {0}")]
     Nat(#[from] NatError),
     /// No relay port could be opened.
-    #[error("open a relay port on {address}: {error}")]
+    #[error("open a relay port: {error}")]
     Relay {
-        /// Source IP.
-        address: Ipv4Addr,
         /// Why.
-        error: std::io::Error,
+        error: io::Error,
     },
 }
 
-/// A running gateway. Dropping it cuts everything but leaves its NAT rules, which refuse to lead
-/// anywhere else; see [`Gateway::remove_rules`].
-#[derive(Debug)]
+/// A running gateway. Dropping it cuts everything but leaves its NAT rules, which lead nowhere
+/// then; see [`Gateway::remove_rules`].
 pub struct Gateway {
+    shared: Arc<Shared>,
+    address: SocketAddrV4,
+    /// One configuration at a time.
+    applying: tokio::sync::Mutex<()>,
+}
+
+/// What the gateway's tasks share. They hold it, so it must not hold what ends them: that is done
+/// by [`Gateway`]'s end.
+struct Shared {
+    policy: ArcSwap<GatewayPolicy>,
+    accepting: Mutex<Option<AbortOnDropHandle<()>>>,
+    relays: Mutex<Relays>,
+    tunnels: Tunnels,
+    flows: FlowTable<GatewayFlow>,
+    counters: Counters,
     report_tx: watch::Sender<GatewayReport>,
 }
 
@@ -78,10 +121,40 @@ impl Gateway {
     ///
     /// # Errors
     /// The port is taken or may not be opened.
-    pub async fn start(_options: GatewayOptions) -> Result<Self, StartError> {
-        Ok(Self {
+    pub async fn start(options: GatewayOptions) -> Result<Self, StartError> {
+        let failed = |error| StartError::Listen {
+            address: options.listen,
+            error,
+        };
+        let listener = listen(options.listen).map_err(failed)?;
+        let port = listener.local_addr().map_err(failed)?.port();
+        let shared = Arc::new(Shared {
+            policy: ArcSwap::default(),
+            accepting: Mutex::default(),
+            relays: Mutex::default(),
+            tunnels: Tunnels::default(),
+            flows: FlowTable::default(),
+            counters: Counters::default(),
             report_tx: watch::Sender::default(),
+        });
+        let accepting = tokio::spawn(accept_tunnels(
+            listener,
+            options.host_key,
+            options.rekey_after,
+            Arc::clone(&shared),
+            Arc::new(Budget::new(options.window_budget)),
+        ));
+        *shared.accepting.lock() = Some(AbortOnDropHandle::new(accepting));
+        Ok(Self {
+            shared,
+            address: SocketAddrV4::new(*options.listen.ip(), port),
+            applying: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Address of the ssh server; the port is the one that the kernel chose if none was given.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.address
     }
 
     /// Puts a configuration into effect: who is admitted, what each may do, relay ports and NAT
@@ -90,17 +163,49 @@ impl Gateway {
     /// # Errors
     /// The NAT rules or a relay port failed. Everything else is in effect, and what failed is
     /// retried; apply again to learn whether it works.
-    pub async fn apply(&self, _config: GatewayConfig) -> Result<(), ApplyError> {
-        Ok(())
+    pub async fn apply(&self, config: GatewayConfig) -> Result<(), ApplyError> {
+        let _applying = self.applying.lock().await;
+        let shared = &self.shared;
+        shared.policy.store(Arc::new(GatewayPolicy::new(config)));
+        shared.cut_what_is_not_allowed();
+        let policy = shared.policy.load_full();
+        let dialled: BTreeSet<u16> = policy
+            .ingress_grants()
+            .map(|grant| grant.listen.port())
+            .collect();
+        let opened = shared.relays.lock().open(&dialled, shared);
+        shared.relays.lock().close_others(&dialled);
+        shared.publish();
+        opened.map_err(|error| ApplyError::Relay { error })
     }
 
     /// State, which changes as things happen.
     pub fn report(&self) -> watch::Receiver<GatewayReport> {
-        self.report_tx.subscribe()
+        self.shared.report_tx.subscribe()
+    }
+
+    /// Counts since the start.
+    pub fn metrics(&self) -> Snapshot {
+        self.shared.counters.snapshot()
     }
 
     /// Stops accepting, lets flows finish for at most `within`, then resets the rest.
-    pub async fn drain(&self, _within: Duration) {}
+    pub async fn drain(&self, within: Duration) {
+        let _applying = self.applying.lock().await;
+        let shared = &self.shared;
+        shared.accepting.lock().take();
+        shared.relays.lock().close_others(&BTreeSet::new());
+        shared.tunnels.retire();
+        if tokio::time::timeout(within, shared.flows.emptied())
+            .await
+            .is_err()
+        {
+            let flows = shared.flows.cut_unless(|_| false, Reason::Draining);
+            warn!(flows, "flows were still open at the end");
+            shared.flows.emptied().await;
+        }
+        shared.tunnels.cut_unless(|_, _| false);
+    }
 
     /// Removes every NAT rule of ours from this host, for uninstalling. Needs no running gateway.
     ///
@@ -108,5 +213,85 @@ impl Gateway {
     /// iptables failed; the message says what it wrote.
     pub async fn remove_rules() -> Result<(), NatError> {
         crate::nat::remove_rules().await
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shared.accepting.lock().take();
+        self.shared.relays.lock().close_others(&BTreeSet::new());
+        self.shared.tunnels.cut_unless(|_, _| false);
+    }
+}
+
+impl Shared {
+    /// Enters a flow into the table, if it is allowed.
+    fn enter(&self, what: GatewayFlow, flow: &FlowStream) -> Result<Entry<GatewayFlow>, Reason> {
+        let entry = self.flows.insert(what.clone(), flow.cutter());
+        // What changed while it was being made did not find it in the table.
+        if what.allowed(&self.policy.load()) {
+            Ok(entry)
+        } else {
+            Err(Reason::Revoked)
+        }
+    }
+
+    fn cut_what_is_not_allowed(&self) {
+        let policy = self.policy.load();
+        let tunnels = self
+            .tunnels
+            .cut_unless(|key, forwarder| policy.forwarder(key) == Some(forwarder));
+        let flows = self
+            .flows
+            .cut_unless(|flow| flow.allowed(&policy), Reason::Revoked);
+        if tunnels + flows > 0 {
+            info!(tunnels, flows, "cut what is no longer allowed");
+        }
+    }
+
+    fn publish(&self) {
+        let tunnels = self.tunnels.count();
+        self.report_tx.send_if_modified(|report| {
+            let changed = report.tunnels != tunnels;
+            report.tunnels = tunnels;
+            changed
+        });
+    }
+}
+
+impl Admission for Shared {
+    fn forwarder(&self, key: &PublicKey) -> Option<String> {
+        self.policy.load().forwarder(key).map(str::to_owned)
+    }
+
+    fn admit(self: Arc<Self>, tunnel: AdmittedTunnel) -> bool {
+        let who = tunnel.who.clone();
+        let link = tunnel.link.clone();
+        self.tunnels.add(tunnel);
+        info!(forwarder = %who.forwarder, peer = %who.address, "tunnel up");
+        self.publish();
+        // A key that was withdrawn before this tunnel was in the table was not cut with it.
+        let still_admitted = self.policy.load().forwarder(&who.key) == Some(&who.forwarder);
+        tokio::spawn(async move {
+            link.closed().await;
+            let why = link.why_closed().unwrap_or_default();
+            info!(forwarder = %who.forwarder, peer = %who.address, error = why, "tunnel gone");
+            self.tunnels.forget_closed();
+            self.publish();
+        });
+        still_admitted
+    }
+
+    fn on_incoming(self: Arc<Self>, who: &Admitted, incoming: Incoming) {
+        tokio::spawn(egress::serve(self, who.clone(), incoming));
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("address", &self.address)
+            .field("flows", &self.shared.flows.len())
+            .finish_non_exhaustive()
     }
 }

@@ -6,4 +6,9 @@
 pub mod forwarder;
 pub mod gateway;
 pub mod identity;
+mod listen;
 pub mod nat;
+mod relay;
+pub mod tunnel;
+
+pub use relay::counters::Snapshot;

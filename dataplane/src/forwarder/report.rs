@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use crate::tunnel::pool::PoolState;
+
 /// State of a forwarder, replaced as a whole at each change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForwarderReport {
@@ -32,4 +34,23 @@ pub enum TunnelState {
     Up,
     /// The last attempt failed or the connection broke; retried for ever.
     Down,
+}
+
+impl From<PoolState> for TunnelReport {
+    fn from(pool: PoolState) -> Self {
+        match (pool.up, pool.trouble) {
+            (0, None) => Self {
+                state: TunnelState::Connecting,
+                message: None,
+            },
+            (0, trouble) => Self {
+                state: TunnelState::Down,
+                message: trouble,
+            },
+            _ => Self {
+                state: TunnelState::Up,
+                message: None,
+            },
+        }
+    }
 }

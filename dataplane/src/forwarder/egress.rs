@@ -1,0 +1,110 @@
+//! From a pod to the external server.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::flows::ForwarderFlow;
+use super::{Peers, Pod, Shared};
+use crate::relay::socket::ProxiedSocket;
+use crate::relay::{Transferred, relay};
+use crate::tunnel::link::Link;
+use crate::tunnel::reason::Reason;
+use crate::tunnel::request::OpenRequest;
+
+/// Time that a connection is held whose pod may be on its way here, or whose tunnel is coming back.
+const HOLD: Duration = Duration::from_secs(2);
+/// Connections that may be held at one time.
+pub(super) const MAX_HELD: usize = 1024;
+
+/// Serves one connection of a pod to its end.
+pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, listen: u16) {
+    let transferred = Transferred::default();
+    let served = shared.egress(stream, peer, listen, &transferred).await;
+    if let Err(reason) = served {
+        debug!(%peer, listen, %reason, "egress flow broken");
+    }
+    shared.counters.ended(served, &transferred);
+}
+
+impl Shared {
+    async fn egress(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddrV4,
+        listen: u16,
+        transferred: &Transferred,
+    ) -> Result<(), Reason> {
+        let socket = ProxiedSocket::new(stream).map_err(|_| Reason::PeerReset)?;
+        let pod = self.pod(*peer.ip()).await?;
+        let (gateway, link) = self.tunnel(pod.source_ip).await?;
+        let destination = self.config.load().egress.get(&listen).copied();
+        let destination = destination.ok_or(Reason::Revoked)?;
+        let flow = link.open(&OpenRequest::Egress {
+            source_ip: pod.source_ip,
+            destination,
+            pod: pod.name,
+        })?;
+        let what = ForwarderFlow::Egress {
+            listen,
+            destination,
+            pod: *peer.ip(),
+            uid: pod.uid,
+            source_ip: pod.source_ip,
+            gateway,
+        };
+        let _entry = self.enter(what, &flow)?;
+        relay(socket, flow, transferred).await
+    }
+
+    /// The pod behind an address, waited for a while if nobody is known there.
+    async fn pod(&self, address: Ipv4Addr) -> Result<Pod, Reason> {
+        let known =
+            |peers: &Peers| peers.nodes.contains(&address) || peers.pods.contains_key(&address);
+        let mut peers_rx = self.peers_tx.subscribe();
+        if !known(&peers_rx.borrow_and_update()) {
+            let _held = self.held.try_acquire().map_err(|_| Reason::UnknownPeer)?;
+            let waited = timeout(HOLD, peers_rx.wait_for(|peers| known(peers))).await;
+            waited
+                .map_err(|_| Reason::UnknownPeer)?
+                .map_err(|_| Reason::Draining)?;
+        }
+        let peers = peers_rx.borrow();
+        if peers.nodes.contains(&address) {
+            drop(peers);
+            self.report_refused_node(address);
+            return Err(Reason::NodePeer);
+        }
+        peers.pods.get(&address).cloned().ok_or(Reason::UnknownPeer)
+    }
+
+    /// A tunnel to the gateway that holds a source IP, waited for a while if none is up.
+    async fn tunnel(&self, source_ip: Ipv4Addr) -> Result<(SocketAddrV4, Link), Reason> {
+        let endpoint = self.config.load().gateways.get(&source_ip).cloned();
+        let endpoint = endpoint.ok_or(Reason::NoTunnel)?;
+        let (link, mut state_rx) = {
+            let pools = self.pools.lock();
+            let pool = &pools.get(&endpoint).ok_or(Reason::NoTunnel)?.pool;
+            // Subscribed before looking, so that no change is missed.
+            let state_rx = pool.state();
+            (pool.least_loaded(), state_rx)
+        };
+        if let Some(link) = link {
+            return Ok((endpoint.address, link));
+        }
+        let _held = self.held.try_acquire().map_err(|_| Reason::NoTunnel)?;
+        let waited = timeout(HOLD, state_rx.wait_for(|state| state.up > 0)).await;
+        waited
+            .map_err(|_| Reason::NoTunnel)?
+            .map_err(|_| Reason::NoTunnel)?;
+        let pools = self.pools.lock();
+        let link = pools
+            .get(&endpoint)
+            .and_then(|used| used.pool.least_loaded());
+        Ok((endpoint.address, link.ok_or(Reason::NoTunnel)?))
+    }
+}

@@ -1,0 +1,124 @@
+//! From a forwarder to the external server.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tracing::debug;
+
+use super::flows::GatewayFlow;
+use super::{EgressGrant, Shared};
+use crate::relay::dial::{dial_for, is_address_of_host};
+use crate::relay::socket::ProxiedSocket;
+use crate::relay::{Transferred, relay};
+use crate::tunnel::link::Incoming;
+use crate::tunnel::reason::Reason;
+use crate::tunnel::request::OpenRequest;
+use crate::tunnel::ssh::server::Admitted;
+
+/// Serves one flow that a forwarder asks for to its end.
+pub(super) async fn serve(shared: Arc<Shared>, who: Admitted, incoming: Incoming) {
+    let began = Instant::now();
+    let transferred = Transferred::default();
+    let (grant, pod, served) = match incoming.request.clone() {
+        OpenRequest::Egress {
+            source_ip,
+            destination,
+            pod,
+        } => {
+            let grant = EgressGrant {
+                source_ip,
+                destination,
+            };
+            let served = shared.egress(&who, grant, incoming, &transferred).await;
+            (grant, pod, served)
+        }
+        OpenRequest::Probe {
+            source_ip,
+            destination,
+        } => {
+            let grant = EgressGrant {
+                source_ip,
+                destination,
+            };
+            let served = shared.probe(&who, grant, incoming).await;
+            (grant, "probe".to_owned(), served)
+        }
+        OpenRequest::Ingress { .. } => {
+            debug!(forwarder = %who.forwarder, "an ingress flow from a forwarder refused");
+            incoming.refuse(Reason::Forbidden);
+            return;
+        }
+    };
+    shared.counters.ended(served, &transferred);
+    let (read, written) = transferred.totals();
+    debug!(
+        target: "extconn::audit",
+        forwarder = %who.forwarder,
+        %pod,
+        source_ip = %grant.source_ip,
+        destination = %grant.destination,
+        sent_bytes = written,
+        received_bytes = read,
+        milliseconds = began.elapsed().as_millis(),
+        error = served.err().map(Reason::label),
+        "egress flow"
+    );
+}
+
+impl Shared {
+    async fn egress(
+        &self,
+        who: &Admitted,
+        grant: EgressGrant,
+        incoming: Incoming,
+        transferred: &Transferred,
+    ) -> Result<(), Reason> {
+        let what = GatewayFlow::Egress {
+            forwarder: Arc::clone(&who.forwarder),
+            grant,
+        };
+        let _entry = self.flows.insert(what, incoming.stream().cutter());
+        match self.connect(who, grant, &incoming).await {
+            Ok(socket) => relay(socket, incoming.accept(), transferred).await,
+            Err(reason) => {
+                incoming.refuse(reason);
+                Err(reason)
+            }
+        }
+    }
+
+    async fn probe(
+        &self,
+        who: &Admitted,
+        grant: EgressGrant,
+        incoming: Incoming,
+    ) -> Result<(), Reason> {
+        match self.connect(who, grant, &incoming).await {
+            Ok(socket) => {
+                socket.close_complete();
+                incoming.accept().finish();
+                Ok(())
+            }
+            Err(reason) => {
+                incoming.refuse(reason);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Connects to the external server, if that is allowed at this moment.
+    async fn connect(
+        &self,
+        who: &Admitted,
+        grant: EgressGrant,
+        incoming: &Incoming,
+    ) -> Result<ProxiedSocket, Reason> {
+        self.policy.load().egress(&who.forwarder, &grant)?;
+        if is_address_of_host(*grant.destination.ip()) {
+            return Err(Reason::Forbidden);
+        }
+        let source_ip = Some(grant.source_ip);
+        let stream = dial_for(incoming.stream(), source_ip, grant.destination).await?;
+        ProxiedSocket::new(stream).map_err(|_| Reason::PeerReset)
+    }
+}

@@ -1,0 +1,54 @@
+//! A proxied connection, whose end is a reset unless it is said to be complete.
+
+use std::io;
+use std::net::Shutdown;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+
+use crate::tunnel::flow::Chunk;
+
+/// Idle time after which the kernel asks a peer whether it is there, and how often and how many
+/// times it asks: one that is not is noticed after two minutes.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(15))
+    .with_retries(4);
+
+/// A proxied connection. However this process loses it, even killed, the peer sees a reset.
+#[derive(Debug)]
+pub(crate) struct ProxiedSocket {
+    pub(super) stream: TcpStream,
+}
+
+impl ProxiedSocket {
+    /// Takes over a connection.
+    ///
+    /// # Errors
+    /// It is closed already.
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(&stream);
+        // The kernel closes with a reset: only a complete connection takes this back.
+        socket.set_linger(Some(Duration::ZERO))?;
+        socket.set_tcp_keepalive(&KEEPALIVE)?;
+        Ok(Self { stream })
+    }
+
+    /// Reads what fits into the chunk.
+    pub(super) fn read(&self, chunk: &mut Chunk) -> io::Result<usize> {
+        self.stream.try_read_buf(&mut chunk.0)
+    }
+
+    /// Says that no more will be written.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).shutdown(Shutdown::Write)
+    }
+
+    /// Closes without a reset: both halves are complete.
+    pub(crate) fn close_complete(self) {
+        // An error means that the peer is gone.
+        let _ = SockRef::from(&self.stream).set_linger(None);
+    }
+}

@@ -1,0 +1,402 @@
+//! Many flows over one ordered byte stream, each with its own window, so that one that is not read
+//! holds up nobody. Knows nothing of ssh: bytes come in through [`Link::on_bytes`], and what goes
+//! out is fetched by a writer when the socket has room, the urgent first.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::decoder::{DecodeError, Decoder, Frame};
+use super::flow::{Flow, FlowStream};
+use super::frame::{FlowId, Kind};
+use super::outbox::{Outbox, OutboxFull};
+use super::reason::Reason;
+use super::request::OpenRequest;
+use super::window::{Budget, Overrun};
+
+/// Flows that may be open in one tunnel.
+pub const MAX_FLOWS: usize = 65_536;
+
+/// Which end of the ssh connection this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The one that dialled.
+    Dialler,
+    /// The one that was dialled.
+    Listener,
+}
+
+/// What the other end did that it must not. The tunnel ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProtocolError {
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("flow {flow}: {overrun}")]
+    Overrun { flow: FlowId, overrun: Overrun },
+    #[error("flow {0}: more after its end")]
+    DataAfterFinish(FlowId),
+    #[error("flow {0}: window beyond 32 bits")]
+    WindowTooLarge(FlowId),
+    #[error("flow {0} opened by the wrong end or twice")]
+    OpenedWrongly(FlowId),
+    #[error("{0}")]
+    NotReading(#[from] OutboxFull),
+}
+
+/// A flow that the other end asks for. Dropping it refuses.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) request: OpenRequest,
+    stream: FlowStream,
+}
+
+impl Incoming {
+    /// Says yes.
+    pub(crate) fn accept(self) -> FlowStream {
+        if let Some(link) = self.stream.0.link.upgrade() {
+            link.control(Kind::Reply, self.stream.0.id, &[0]);
+        }
+        self.stream
+    }
+
+    /// Says no.
+    pub(crate) fn refuse(self, reason: Reason) {
+        if let Some(link) = self.stream.0.link.upgrade() {
+            link.end(&self.stream.0, Kind::Reply, reason);
+        }
+    }
+
+    /// The flow, before it is answered.
+    pub(crate) fn stream(&self) -> &FlowStream {
+        &self.stream
+    }
+}
+
+/// Takes the flows that the other end asks for; must not block.
+pub(crate) type OnIncoming = Box<dyn Fn(Incoming) + Send + Sync>;
+
+/// One end of a tunnel.
+#[derive(Clone)]
+pub(crate) struct Link(Arc<LinkShared>);
+
+pub(crate) struct LinkShared {
+    side: Side,
+    table: Mutex<Table>,
+    decoder: Mutex<Decoder>,
+    outbox: Mutex<Outbox>,
+    output: Notify,
+    on_incoming: OnIncoming,
+    budget: Arc<Budget>,
+    started: Instant,
+    /// Nanoseconds since `started` at which bytes came last.
+    heard_at: AtomicU64,
+    /// Nanoseconds, 0 while unknown.
+    round_trip: AtomicU64,
+    closed: CancellationToken,
+    why_closed: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct Table {
+    flows: HashMap<FlowId, Arc<Flow>>,
+    last_opened: FlowId,
+    closed: bool,
+    /// The other end is going away.
+    retired: bool,
+}
+
+impl Link {
+    pub(crate) fn new(side: Side, budget: Arc<Budget>, on_incoming: OnIncoming) -> Self {
+        Self(Arc::new(LinkShared {
+            side,
+            table: Mutex::default(),
+            decoder: Mutex::default(),
+            outbox: Mutex::default(),
+            output: Notify::new(),
+            on_incoming,
+            budget,
+            started: Instant::now(),
+            heard_at: AtomicU64::new(0),
+            round_trip: AtomicU64::new(0),
+            closed: CancellationToken::new(),
+            why_closed: OnceLock::new(),
+        }))
+    }
+
+    /// Asks the other end for a flow. Bytes can be sent at once, before it has answered.
+    ///
+    /// # Errors
+    /// The tunnel is closed or full.
+    pub(crate) fn open(&self, request: &OpenRequest) -> Result<FlowStream, Reason> {
+        let mut payload = Vec::with_capacity(64);
+        request.write_to(&mut payload);
+        let flow = {
+            let mut table = self.0.table.lock();
+            if table.closed {
+                return Err(Reason::TunnelLost);
+            }
+            let id = table.free_id(self.0.side).ok_or(Reason::Exhausted)?;
+            let link = Arc::downgrade(&self.0);
+            let flow = Flow::new(id, link, Arc::clone(&self.0.budget), true);
+            table.flows.insert(id, Arc::clone(&flow));
+            flow
+        };
+        self.0.control(Kind::Open, flow.id, &payload);
+        Ok(FlowStream(flow))
+    }
+
+    /// Takes bytes as they come. Never waits for anything.
+    ///
+    /// # Errors
+    /// The other end broke the protocol: close the tunnel.
+    pub(crate) fn on_bytes(&self, mut bytes: &[u8]) -> Result<(), ProtocolError> {
+        self.0.heard_at.store(self.0.now(), Ordering::Relaxed);
+        let mut decoder = self.0.decoder.lock();
+        while let Some(frame) = decoder.next(&mut bytes)? {
+            self.0.on_frame(frame)?;
+        }
+        Ok(())
+    }
+
+    /// What goes out next, at most about 64 KiB; `None` when nothing does.
+    pub(crate) fn next_output(&self) -> Option<Bytes> {
+        let finished = &mut Vec::new();
+        let output = self.0.outbox.lock().next(finished);
+        for flow in finished {
+            self.0.forget_if_over(flow);
+        }
+        output
+    }
+
+    /// Waits until something may go out. One task at a time.
+    pub(crate) async fn output(&self) {
+        self.0.output.notified().await;
+    }
+
+    /// Asks the other end for a sign of life, which also measures the round trip.
+    pub(crate) fn ping(&self) {
+        self.0.control(Kind::Ping, 0, &self.0.now().to_be_bytes());
+    }
+
+    /// Time since bytes came last.
+    pub(crate) fn silence(&self) -> Duration {
+        let heard_at = Duration::from_nanos(self.0.heard_at.load(Ordering::Relaxed));
+        self.0.started.elapsed().saturating_sub(heard_at)
+    }
+
+    /// Asks the other end to open no more flows.
+    pub(crate) fn retire(&self) {
+        self.0.control(Kind::Retire, 0, &[]);
+    }
+
+    /// Flows open, unless the tunnel is closed or its other end is going away.
+    pub(crate) fn load(&self) -> Option<usize> {
+        let table = self.0.table.lock();
+        (!table.closed && !table.retired).then_some(table.flows.len())
+    }
+
+    /// Cuts every flow and refuses others. Only the first reason counts.
+    pub(crate) fn close(&self, why: impl Into<String>) {
+        self.0.close(why.into());
+    }
+
+    /// Waits for the end of the tunnel.
+    pub(crate) async fn closed(&self) {
+        self.0.closed.cancelled().await;
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.is_cancelled()
+    }
+
+    /// Why the tunnel ended, once it did.
+    pub(crate) fn why_closed(&self) -> Option<&str> {
+        self.0.why_closed.get().map(String::as_str)
+    }
+
+    /// Flows open.
+    pub(crate) fn flows(&self) -> usize {
+        self.0.table.lock().flows.len()
+    }
+}
+
+impl Table {
+    /// The next number of this side that no flow has.
+    fn free_id(&mut self, side: Side) -> Option<FlowId> {
+        if self.flows.len() >= MAX_FLOWS {
+            return None;
+        }
+        loop {
+            self.last_opened = match (self.last_opened.checked_add(2), side) {
+                (Some(2), Side::Dialler) | (None, Side::Dialler) => 1,
+                (None, Side::Listener) => 2,
+                (Some(next), _) => next,
+            };
+            if !self.flows.contains_key(&self.last_opened) {
+                return Some(self.last_opened);
+            }
+        }
+    }
+}
+
+impl LinkShared {
+    fn on_frame(self: &Arc<Self>, frame: Frame<'_>) -> Result<(), ProtocolError> {
+        match frame {
+            Frame::Open(id, request) => self.on_open(id, request)?,
+            Frame::Reply(id, Ok(())) => {
+                if let Some(flow) = self.flow(id) {
+                    flow.on_accepted();
+                }
+            }
+            Frame::Reply(id, Err(reason)) | Frame::Reset(id, reason) => {
+                if let Some(flow) = self.table.lock().flows.remove(&id) {
+                    flow.cut(reason);
+                }
+            }
+            Frame::Data(id, piece) => {
+                return self.flow(id).map_or(Ok(()), |flow| flow.on_data(piece));
+            }
+            Frame::Finish(id) => {
+                if let Some(flow) = self.flow(id)
+                    && flow.on_finish()?
+                {
+                    self.table.lock().flows.remove(&id);
+                }
+            }
+            Frame::Window(id, bytes) => {
+                if let Some(flow) = self.flow(id) {
+                    flow.on_window(bytes)?;
+                }
+            }
+            Frame::Ping(payload) => self.control(Kind::Pong, 0, &payload),
+            Frame::Retire => self.table.lock().retired = true,
+            Frame::Pong(payload) => self.on_pong(u64::from_be_bytes(payload)),
+        }
+        self.outbox.lock().check()?;
+        Ok(())
+    }
+
+    /// A flow that this end has given up is unknown here while the other one still sends: what
+    /// comes for it is dropped.
+    fn flow(&self, id: FlowId) -> Option<Arc<Flow>> {
+        self.table.lock().flows.get(&id).cloned()
+    }
+
+    fn on_open(self: &Arc<Self>, id: FlowId, request: OpenRequest) -> Result<(), ProtocolError> {
+        let from_dialler = id % 2 == 1;
+        if id == 0 || from_dialler == (self.side == Side::Dialler) {
+            return Err(ProtocolError::OpenedWrongly(id));
+        }
+        let flow = {
+            let mut table = self.table.lock();
+            if table.closed {
+                return Ok(());
+            }
+            if table.flows.len() >= MAX_FLOWS {
+                drop(table);
+                self.control(Kind::Reply, id, &[Reason::Exhausted as u8]);
+                return Ok(());
+            }
+            let link = Arc::downgrade(self);
+            let flow = Flow::new(id, link, Arc::clone(&self.budget), false);
+            if table.flows.insert(id, Arc::clone(&flow)).is_some() {
+                return Err(ProtocolError::OpenedWrongly(id));
+            }
+            flow
+        };
+        (self.on_incoming)(Incoming {
+            request,
+            stream: FlowStream(flow),
+        });
+        Ok(())
+    }
+
+    fn on_pong(&self, sent_at: u64) {
+        let sample = self.now().saturating_sub(sent_at).max(1);
+        let smoothed = match self.round_trip.load(Ordering::Relaxed) {
+            0 => sample,
+            known => known - known / 4 + sample / 4,
+        };
+        self.round_trip.store(smoothed.max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn round_trip(&self) -> Option<Duration> {
+        match self.round_trip.load(Ordering::Relaxed) {
+            0 => None,
+            nanoseconds => Some(Duration::from_nanos(nanoseconds)),
+        }
+    }
+
+    /// Sends a frame ahead of all data.
+    pub(super) fn control(&self, kind: Kind, flow: FlowId, payload: &[u8]) {
+        self.outbox.lock().control(kind, flow, payload);
+        self.output.notify_one();
+    }
+
+    pub(super) fn enter_ring(&self, flow: Arc<Flow>) {
+        self.outbox.lock().enter_ring(flow);
+        self.output.notify_one();
+    }
+
+    pub(super) fn reset(&self, flow: &Arc<Flow>, reason: Reason) {
+        self.end(flow, Kind::Reset, reason);
+    }
+
+    /// Ends a flow here and, unless it is over, at the other end.
+    fn end(&self, flow: &Arc<Flow>, kind: Kind, reason: Reason) {
+        if flow.cut(reason) {
+            self.control(kind, flow.id, &[reason as u8]);
+        }
+        self.forget_if_over(flow);
+    }
+
+    fn forget_if_over(&self, flow: &Arc<Flow>) {
+        if flow.is_over() {
+            self.table.lock().flows.remove(&flow.id);
+        }
+    }
+
+    fn close(&self, why: String) {
+        let flows = {
+            let mut table = self.table.lock();
+            table.closed = true;
+            std::mem::take(&mut table.flows)
+        };
+        // Known before anybody is woken.
+        let _ = self.why_closed.set(why);
+        self.outbox.lock().clear();
+        for flow in flows.into_values() {
+            flow.cut(Reason::TunnelLost);
+        }
+        self.closed.cancel();
+        self.output.notify_one();
+    }
+
+    /// Nanoseconds since the tunnel began.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for LinkShared {
+    fn drop(&mut self) {
+        self.close("nobody holds the tunnel any more".to_owned());
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("side", &self.0.side)
+            .field("flows", &self.flows())
+            .field("why_closed", &self.why_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,184 @@
+//! The connections to one gateway: a few, so that one loss or one busy core does not stop all,
+//! each made again for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::RngExt;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+use super::link::{Incoming, Link, Side};
+use super::ssh::client::dial;
+use super::window::Budget;
+use crate::forwarder::GatewayEndpoint;
+use crate::identity::PrivateKey;
+
+/// Time before the first try again, and the longest between two.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A connection that lived so long broke for a reason of its own: the next try comes early.
+const PROVEN_AFTER: Duration = Duration::from_secs(10);
+/// Bytes that the windows of one tunnel may grow by in sum.
+const TUNNEL_BUDGET: usize = 128 * 1024 * 1024;
+
+/// What all connections of a pool have in common.
+pub(crate) struct PoolOptions {
+    pub(crate) endpoint: GatewayEndpoint,
+    pub(crate) key: PrivateKey,
+    pub(crate) connections: usize,
+    pub(crate) rekey_after: usize,
+    pub(crate) budget: Arc<Budget>,
+    /// Takes the flows that the gateway asks for; must not block.
+    pub(crate) on_incoming: Arc<dyn Fn(Incoming) + Send + Sync>,
+}
+
+/// How a pool stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PoolState {
+    /// Connections that are up.
+    pub(crate) up: usize,
+    /// Why the last try failed or the last connection broke; `None` before there was one.
+    pub(crate) trouble: Option<String>,
+}
+
+/// The connections to one gateway. Dropping it cuts them.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    _connections: JoinSet<()>,
+}
+
+struct Shared {
+    options: PoolOptions,
+    links: Mutex<Links>,
+    state_tx: watch::Sender<PoolState>,
+}
+
+#[derive(Default)]
+struct Links {
+    up: Vec<Link>,
+    closed: bool,
+}
+
+impl Links {
+    /// Whether the pool still wants it.
+    fn add(&mut self, link: Link) -> bool {
+        if !self.closed {
+            self.up.push(link);
+        }
+        !self.closed
+    }
+}
+
+impl Pool {
+    /// Begins to connect. Must be called inside a tokio runtime.
+    pub(crate) fn start(options: PoolOptions) -> Self {
+        let shared = Arc::new(Shared {
+            options,
+            links: Mutex::default(),
+            state_tx: watch::Sender::default(),
+        });
+        let mut connections = JoinSet::new();
+        for _ in 0..shared.options.connections.max(1) {
+            connections.spawn(keep_connected(Arc::clone(&shared)));
+        }
+        Self {
+            shared,
+            _connections: connections,
+        }
+    }
+
+    /// The tunnel that carries the fewest flows, if any is up.
+    pub(crate) fn least_loaded(&self) -> Option<Link> {
+        least_loaded(self.shared.links.lock().up.iter())
+    }
+
+    /// Asks the gateway to open no more flows.
+    pub(crate) fn retire(&self) {
+        for link in &self.shared.links.lock().up {
+            link.retire();
+        }
+    }
+
+    /// How the pool stands, as it changes.
+    pub(crate) fn state(&self) -> watch::Receiver<PoolState> {
+        self.shared.state_tx.subscribe()
+    }
+}
+
+/// Of tunnels that take flows, the one that carries the fewest.
+pub(crate) fn least_loaded<'a>(links: impl Iterator<Item = &'a Link>) -> Option<Link> {
+    let (_, link) = links
+        .filter_map(|link| Some((link.load()?, link)))
+        .min_by_key(|(flows, _)| *flows)?;
+    Some(link.clone())
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let links = {
+            let mut links = self.shared.links.lock();
+            links.closed = true;
+            std::mem::take(&mut links.up)
+        };
+        for link in links {
+            link.close("the gateway is no longer used");
+        }
+    }
+}
+
+/// Connects, again and again.
+async fn keep_connected(shared: Arc<Shared>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let proven = shared.connect_once().await;
+        if proven {
+            pause = FIRST_PAUSE;
+        }
+        // Between half and the whole: many forwarders that lost one gateway do not come back to
+        // it all at once.
+        let share = rand::rng().random_range(0.5..1.0);
+        tokio::time::sleep(pause.mul_f64(share)).await;
+        pause = (2 * pause).min(LONGEST_PAUSE);
+    }
+}
+
+impl Shared {
+    /// One connection from its beginning to its end; whether it proved that the gateway works.
+    async fn connect_once(&self) -> bool {
+        let options = &self.options;
+        let gateway = options.endpoint.address;
+        let on_incoming = Arc::clone(&options.on_incoming);
+        let budget = Arc::new(Budget::within(Arc::clone(&options.budget), TUNNEL_BUDGET));
+        let link = Link::new(
+            Side::Dialler,
+            budget,
+            Box::new(move |incoming| on_incoming(incoming)),
+        );
+        if let Err(error) = dial(&options.endpoint, &options.key, options.rekey_after, &link).await
+        {
+            warn!(%gateway, %error, "no tunnel, trying again");
+            self.state_tx
+                .send_modify(|state| state.trouble = Some(error.to_string()));
+            return false;
+        }
+        let up_since = tokio::time::Instant::now();
+        if !self.links.lock().add(link.clone()) {
+            link.close("the gateway is no longer used");
+            return false;
+        }
+        info!(%gateway, "tunnel up");
+        self.state_tx.send_modify(|state| state.up += 1);
+        link.closed().await;
+        let why = link.why_closed().unwrap_or_default();
+        warn!(%gateway, error = why, "tunnel lost, connecting again");
+        self.links.lock().up.retain(|link| !link.is_closed());
+        self.state_tx.send_modify(|state| {
+            state.up -= 1;
+            state.trouble = Some(format!("gateway {gateway}: {why}"));
+        });
+        up_since.elapsed() >= PROVEN_AFTER
+    }
+}
