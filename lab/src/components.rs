@@ -134,12 +134,29 @@ pub fn go_version() -> Result<String> {
     let output = std::process::Command::new("go").arg("version").output();
     match output {
         Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            let version = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            if !is_recent(&version) {
+                bail!(
+                    "{version} is too old to build Kubernetes {KUBERNETES}; install Go 1.26 or later"
+                );
+            }
+            Ok(version)
         }
         _ => bail!(
             "go is not installed, and the lab builds Kubernetes {KUBERNETES} with it; \
              install Go 1.26 or later and put it in PATH"
         ),
+    }
+}
+
+/// Whether this is Go 1.26 or later, or a version that no number names.
+fn is_recent(version: &str) -> bool {
+    let minor = version
+        .split_once("go1.")
+        .map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
+    match minor {
+        Some(Some(minor)) => minor.parse::<u32>().is_ok_and(|minor| minor >= 26),
+        _ => true,
     }
 }
 
@@ -243,6 +260,14 @@ mod tests {
             assert!(!keys[..index].contains(key), "{key}");
         }
         assert_eq!(MODULES[0].key("go1"), keys[0]);
+    }
+
+    #[test]
+    fn an_old_toolchain_is_refused_before_it_fails_in_its_own_words() {
+        assert!(is_recent("go version go1.26.8 linux/amd64"));
+        assert!(is_recent("go version go1.30rc1 linux/amd64"));
+        assert!(is_recent("go version devel linux/amd64"));
+        assert!(!is_recent("go version go1.19.8 linux/amd64"));
     }
 
     #[test]

@@ -24,14 +24,13 @@ pub enum Cache {
 /// Everything that could not be removed; the rest is gone nevertheless.
 pub fn down(progress: &Progress, cache: Cache) -> Result<()> {
     supply::check_machine()?;
-    let lock = up::lock()?;
+    let _lock = up::lock()?;
     if traces()?.is_empty() {
         progress.say("The lab is down already; nothing to do.");
     } else {
         progress.step("take the lab down", clear)?;
     }
     if cache == Cache::Purge {
-        drop(lock);
         let folder = paths::cache()?;
         progress.step("remove the cache", || remove_tree(&folder).map(|_| ()))?;
     }

@@ -41,10 +41,10 @@ fn run(action: Action) -> Result<()> {
         }
         Action::Demo => {
             up::up(&progress)?;
-            walkthrough::story::tell()
+            walkthrough::story::tell(&progress)
         }
-        Action::Install => installation::install(),
-        Action::Uninstall => installation::uninstall(),
+        Action::Install => installation::install(&progress),
+        Action::Uninstall => installation::uninstall(&progress),
         Action::Status { output } => print_status(output),
         Action::Exec { host, command } => become_command(host, command),
         Action::Kubectl { args } => become_program("kubectl", args),

@@ -2,14 +2,15 @@
 //! which everything answers.
 
 use std::fs;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::components::{self, MODULES};
 use crate::progress::{Progress, Wait, joined};
@@ -19,14 +20,12 @@ use crate::wiring::{self, Wire};
 use crate::{cluster, down, gateway, host, images, paths, pki, status, supply};
 
 /// The right to change the lab; `up` and `down` hold it one at a time.
-pub fn lock() -> Result<Flock<fs::File>> {
-    let folder = paths::cache()?;
-    fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-    let path = folder.join("lock");
-    let file = fs::File::create(&path).with_context(|| format!("open {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| {
-        anyhow!("another extconn-lab is at work on the lab; wait for it to end ({error})")
-    })
+///
+/// An abstract socket: it goes with its holder and leaves no file.
+pub fn lock() -> Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name("extconn-lab").context("name the lab's lock")?;
+    UnixListener::bind_addr(&name)
+        .context("another extconn-lab is at work on the lab; wait for it to end")
 }
 
 /// Brings the lab up. Does nothing, and says so, when it is up.

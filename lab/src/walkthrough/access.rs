@@ -12,7 +12,11 @@ use crate::AccessLog;
 /// # Errors
 /// The log cannot be read.
 pub fn peers_since(mark: AccessLog) -> Result<Vec<IpAddr>> {
-    let mut peers: Vec<IpAddr> = mark.since()?.iter().map(|access| access.peer.ip()).collect();
+    let mut peers: Vec<IpAddr> = mark
+        .since()?
+        .iter()
+        .map(|access| access.peer.ip())
+        .collect();
     peers.dedup();
     Ok(peers)
 }
@@ -21,7 +25,11 @@ pub fn peers_since(mark: AccessLog) -> Result<Vec<IpAddr>> {
 pub fn list(peers: &[IpAddr]) -> String {
     match peers {
         [] => "nobody".into(),
-        _ => peers.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", "),
+        _ => peers
+            .iter()
+            .map(IpAddr::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 

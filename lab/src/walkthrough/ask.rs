@@ -17,11 +17,15 @@ pub struct Said {
 }
 
 impl Said {
-    /// The last line that it wrote, to standard error if there is one: the reason of a failure.
-    pub fn last_line(&self) -> &str {
-        let said = [&self.stderr, &self.stdout];
-        let text = said.into_iter().find(|text| !text.trim().is_empty());
-        text.and_then(|text| text.trim().lines().last())
+    /// Why it failed, in the fewest words: the end of the first line that it wrote, `connection
+    /// refused` of `get …: dial …: connect: connection refused`.
+    pub fn reason(&self) -> &str {
+        let line = self
+            .stderr
+            .lines()
+            .chain(self.stdout.lines())
+            .find(|line| !line.is_empty());
+        line.and_then(|line| line.rsplit(": ").next())
             .unwrap_or("no answer")
     }
 }
@@ -62,4 +66,21 @@ pub fn cluster_ok(args: &[&str], input: &str) -> Result<String> {
         bail!("kubectl {}: {}", args.join(" "), said.stderr.trim());
     }
     Ok(said.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_last_clause_of_the_first_line() {
+        let said = Said {
+            success: false,
+            stdout: String::new(),
+            stderr: "witness: Get \"http://a:80/\": read tcp 1.2.3.4:5: connection reset by peer\n\
+                     command terminated with exit code 1\n"
+                .into(),
+        };
+        assert_eq!(said.reason(), "connection reset by peer");
+    }
 }

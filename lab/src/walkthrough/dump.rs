@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-
 use crate::topology::Host;
 use crate::walkthrough::ask::{self, Said};
 use crate::walkthrough::scenario::{CONNECTOR_NAMESPACE, Scenario};
@@ -15,28 +14,64 @@ use crate::walkthrough::scenario::{CONNECTOR_NAMESPACE, Scenario};
 pub fn write(scenario: &Scenario) {
     let folder = PathBuf::from("target/dumps").join(&scenario.name);
     match fill(&folder, scenario) {
-        Ok(()) => eprintln!("objects, logs and rules of {} are in {}", scenario.name, folder.display()),
+        Ok(()) => eprintln!(
+            "objects, logs and rules of {} are in {}",
+            scenario.name,
+            folder.display()
+        ),
         Err(error) => eprintln!("no dump of {}: {error:#}", scenario.name),
     }
 }
 
 fn fill(folder: &Path, scenario: &Scenario) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-    let namespaces = scenario.sources.each_ref().map(|source| source.namespace.as_str());
+    let namespaces = scenario
+        .sources
+        .each_ref()
+        .map(|source| source.namespace.as_str());
     for namespace in [CONNECTOR_NAMESPACE, namespaces[0], namespaces[1]] {
         let kinds = "externalservices,forwarders,gateways,deployments,services,endpointslices,pods,rolebindings,events";
-        keep(folder, &format!("{namespace}.yaml"), ask::cluster(&["get", kinds, "-n", namespace, "-o", "yaml"], ""))?;
-        keep(folder, &format!("{namespace}.txt"), ask::cluster(&["describe", "pods", "-n", namespace], ""))?;
+        keep(
+            folder,
+            &format!("{namespace}.yaml"),
+            ask::cluster(&["get", kinds, "-n", namespace, "-o", "yaml"], ""),
+        )?;
+        keep(
+            folder,
+            &format!("{namespace}.txt"),
+            ask::cluster(&["describe", "pods", "-n", namespace], ""),
+        )?;
     }
-    let pods = ask::cluster(&["get", "pods", "-n", CONNECTOR_NAMESPACE, "-o", "name"], "")?;
+    let pods = ask::cluster(
+        &["get", "pods", "-n", CONNECTOR_NAMESPACE, "-o", "name"],
+        "",
+    )?;
     for pod in pods.stdout.lines() {
-        let logs = ask::cluster(&["logs", "-n", CONNECTOR_NAMESPACE, pod, "--all-containers", "--prefix"], "");
+        let logs = ask::cluster(
+            &[
+                "logs",
+                "-n",
+                CONNECTOR_NAMESPACE,
+                pod,
+                "--all-containers",
+                "--prefix",
+            ],
+            "",
+        );
         keep(folder, &format!("{}.log", pod.replace('/', "-")), logs)?;
     }
     let journal = ["journalctl", "--no-pager", "-u", "extconn-gateway"];
     keep(folder, "gateway.log", ask::host(Host::Gateway, &journal))?;
-    keep(folder, "gateway-rules.txt", ask::host(Host::Gateway, &["iptables-save", "-c"]))?;
-    keep(folder, "gateway-sockets.txt", ask::host(Host::Gateway, &["ss", "-tanp"]))
+    keep(
+        folder,
+        "gateway-rules.txt",
+        ask::host(Host::Gateway, &["iptables-save", "-c"]),
+    )?;
+    keep(
+        folder,
+        "gateway-sockets.txt",
+        ask::host(Host::Gateway, &["ss", "-tanp"]),
+    )
 }
 
 fn keep(folder: &Path, name: &str, said: Result<Said>) -> Result<()> {

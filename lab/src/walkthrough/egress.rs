@@ -27,13 +27,19 @@ pub fn from_pod(scenario: &Scenario, source: &Source, pod: &str) -> Result<Obser
     let mark = access::unique_word();
     let said = get(scenario, &source.namespace, pod, &mark)?;
     let seen = access::peers_since(before)?;
-    let holds = said.success && said.stdout.contains(&source.source_ip.to_string()) && seen == [source.source_ip];
+    let holds = said.success
+        && said.stdout.contains(&source.source_ip.to_string())
+        && seen == [source.source_ip];
     Ok(Observation {
         tried: format!("{}/{pod} asks {}", source.namespace, scenario.name),
         seen: if said.success {
             format!("external server saw {}", access::list(&seen))
         } else {
-            format!("{}; external server saw {}", said.last_line(), access::list(&seen))
+            format!(
+                "{}; external server saw {}",
+                said.reason(),
+                access::list(&seen)
+            )
         },
         holds,
     })
@@ -46,11 +52,23 @@ pub fn from_pod(scenario: &Scenario, source: &Source, pod: &str) -> Result<Obser
 pub fn from_outsider(scenario: &Scenario) -> Result<Observation> {
     let before = AccessLog::mark()?;
     let namespace = &scenario.sources[0].namespace;
-    let said = get(scenario, namespace, &scenario.outsider, &access::unique_word())?;
+    let said = get(
+        scenario,
+        namespace,
+        &scenario.outsider,
+        &access::unique_word(),
+    )?;
     let seen = access::peers_since(before)?;
     Ok(Observation {
-        tried: format!("{namespace}/{}, behind no listed Service", scenario.outsider),
-        seen: format!("{}; external server saw {}", said.last_line(), access::list(&seen)),
+        tried: format!(
+            "{namespace}/{}, behind no listed Service",
+            scenario.outsider
+        ),
+        seen: format!(
+            "{}; external server saw {}",
+            said.reason(),
+            access::list(&seen)
+        ),
         holds: !said.success && seen.is_empty(),
     })
 }
@@ -61,5 +79,8 @@ pub fn from_outsider(scenario: &Scenario) -> Result<Observation> {
 /// As [`from_source`].
 pub fn get(scenario: &Scenario, namespace: &str, pod: &str, mark: &str) -> Result<Said> {
     let url = format!("http://{}:{EXTERNAL_PORT}/{mark}", scenario.host_name());
-    ask::cluster(&["exec", "-n", namespace, pod, "--", "wget", "-q", "-O", "-", "-T", "5", &url], "")
+    ask::cluster(
+        &["exec", "-n", namespace, pod, "--", "witness", "get", &url],
+        "",
+    )
 }

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 
-
 use crate::topology::Host;
 use crate::walkthrough::Observation;
 use crate::walkthrough::access;
@@ -18,15 +17,16 @@ pub fn from_external_server(source: &Source) -> Result<Observation> {
     let mark = access::unique_word();
     let said = get(Host::External, source, &mark)?;
     let logged = pod_log_has(source, &mark)?;
+    let answered = said.stdout.starts_with(&format!("This is {}.", source.pod));
     Ok(Observation {
         tried: format!("external server asks {}:80", source.source_ip),
-        seen: if said.success {
+        seen: if answered {
             let word = if logged { "logged" } else { "did not log" };
-            format!("{} answered and {word} the request", said.stdout.trim())
+            format!("{} answered and {word} the request", source.pod)
         } else {
-            said.last_line().to_owned()
+            said.reason().to_owned()
         },
-        holds: said.success && logged && said.stdout.trim() == source.pod,
+        holds: said.success && logged && answered,
     })
 }
 
@@ -41,7 +41,7 @@ pub fn from_third_host(source: &Source) -> Result<Observation> {
     let word = if logged { "logged it" } else { "saw nothing" };
     Ok(Observation {
         tried: format!("a third host asks {}:80", source.source_ip),
-        seen: format!("{}; {} {word}", said.last_line(), source.pod),
+        seen: format!("{}; {} {word}", said.reason(), source.pod),
         holds: !said.success && !logged,
     })
 }
@@ -51,8 +51,8 @@ pub fn from_third_host(source: &Source) -> Result<Observation> {
 /// # Errors
 /// As [`from_external_server`].
 pub fn get(from: Host, source: &Source, mark: &str) -> Result<Said> {
-    let url = format!("http://{}:80/?{mark}", source.source_ip);
-    ask::host(from, &["busybox", "wget", "-q", "-O", "-", "-T", "5", &url])
+    let url = format!("http://{}:80/{mark}", source.source_ip);
+    ask::host(from, &["witness", "get", &url])
 }
 
 fn pod_log_has(source: &Source, mark: &str) -> Result<bool> {

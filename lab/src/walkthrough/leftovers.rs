@@ -5,13 +5,16 @@
 
 use anyhow::{Context, Result, ensure};
 
-
 use crate::topology::Host;
 use crate::walkthrough::ask;
 use crate::walkthrough::scenario::{CONNECTOR_NAMESPACE, Scenario};
 
 /// What every namespace has of its own accord, and what tells of the past only.
-const NOT_OURS: [&str; 3] = ["event", "serviceaccount/default", "configmap/kube-root-ca.crt"];
+const NOT_OURS: [&str; 3] = [
+    "event",
+    "serviceaccount/default",
+    "configmap/kube-root-ca.crt",
+];
 
 /// Objects of a deleted ExternalService in the cluster, and nat rules for its source IPs on the
 /// gateway host.
@@ -44,8 +47,12 @@ pub fn of_installation() -> Result<Vec<String>> {
         .filter(|object| !object.starts_with("customresourcedefinition"))
         .collect();
     left.extend(rules()?.into_iter().filter(|rule| rule.contains("EXTCONN")));
-    left.extend(gateway_lines("find / -xdev -iname '*extconn*' -not -path '/proc/*' -not -path '/sys/*'")?);
-    left.extend(gateway_lines("systemctl list-units --all --plain --no-legend '*extconn*'")?);
+    left.extend(gateway_lines(
+        "find / -xdev -iname '*extconn*' -not -path '/proc/*' -not -path '/sys/*'",
+    )?);
+    left.extend(gateway_lines(
+        "systemctl list-units --all --plain --no-legend '*extconn*'",
+    )?);
     left.extend(gateway_lines("grep -i extconn /etc/passwd /etc/group")?);
     left.extend(gateway_lines("ps -e -o args= | grep '[e]xtconn'")?);
     Ok(left)
@@ -62,10 +69,16 @@ fn cluster_objects() -> Result<Vec<String>> {
 
 fn list_kinds(namespaced: &str, scope: &[&str]) -> Result<Vec<String>> {
     let namespaced = format!("--namespaced={namespaced}");
-    let kinds = ask::cluster_ok(&["api-resources", "--verbs=list", &namespaced, "-o", "name"], "")?;
+    let kinds = ask::cluster_ok(
+        &["api-resources", "--verbs=list", &namespaced, "-o", "name"],
+        "",
+    )?;
     let kinds = lines(&kinds).join(",");
-    let args: Vec<&str> =
-        ["get", &kinds, "-o", "name", "--ignore-not-found"].iter().chain(scope).copied().collect();
+    let args: Vec<&str> = ["get", &kinds, "-o", "name", "--ignore-not-found"]
+        .iter()
+        .chain(scope)
+        .copied()
+        .collect();
     let names = ask::cluster_ok(&args, "")?;
     Ok(lines(&names)
         .into_iter()
@@ -76,7 +89,11 @@ fn list_kinds(namespaced: &str, scope: &[&str]) -> Result<Vec<String>> {
 /// Every rule of the gateway host, of all tables.
 fn rules() -> Result<Vec<String>> {
     let said = ask::host(Host::Gateway, &["iptables-save"])?;
-    ensure!(said.success, "iptables-save on the gateway host: {}", said.stderr.trim());
+    ensure!(
+        said.success,
+        "iptables-save on the gateway host: {}",
+        said.stderr.trim()
+    );
     Ok(lines(&said.stdout))
 }
 
@@ -87,5 +104,9 @@ fn gateway_lines(line: &str) -> Result<Vec<String>> {
 }
 
 fn lines(text: &str) -> Vec<String> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect()
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(Into::into)
+        .collect()
 }

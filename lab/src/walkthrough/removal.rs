@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-
 use crate::topology::Host;
 use crate::walkthrough::scenario::{Scenario, Source};
 use crate::walkthrough::{Observation, access, ask, egress, ingress, leftovers};
@@ -25,7 +24,14 @@ const POLL: Duration = Duration::from_millis(100);
 pub fn stops_traffic(scenario: &Scenario) -> Result<Observation> {
     let begin = Instant::now();
     let namespace = &scenario.sources[0].namespace;
-    let what = ["delete", "externalservice", &scenario.name, "-n", namespace, "--wait=false"];
+    let what = [
+        "delete",
+        "externalservice",
+        &scenario.name,
+        "-n",
+        namespace,
+        "--wait=false",
+    ];
     ask::cluster_ok(&what, "")?;
     let stopped = loop {
         if all_stopped(scenario)? {
@@ -67,7 +73,10 @@ pub fn uninstall_leaves_nothing() -> Result<Observation> {
     Ok(Observation {
         tried: "helm uninstall, gateway removal".into(),
         holds: left.is_empty(),
-        seen: describe(&left, "nothing in the cluster but CRDs, nothing on the gateway host"),
+        seen: describe(
+            &left,
+            "nothing in the cluster but CRDs, nothing on the gateway host",
+        ),
     })
 }
 
@@ -99,5 +108,9 @@ fn until_empty(mut look: impl FnMut() -> Result<Vec<String>>) -> Result<Vec<Stri
 }
 
 fn describe(left: &[String], nothing: &str) -> String {
-    if left.is_empty() { nothing.into() } else { format!("left: {}", left.join(", ")) }
+    if left.is_empty() {
+        nothing.into()
+    } else {
+        format!("left: {}", left.join(", "))
+    }
 }

@@ -98,8 +98,14 @@ mod tests {
         let mut shown: Value = serde_yaml::from_str(shown).unwrap();
         let mut made = Scenario::reference().external_service();
         // The example is applied in the namespace of whoever applies it.
-        made["metadata"].as_object_mut().unwrap().remove("namespace");
-        shown["metadata"].as_object_mut().unwrap().remove("namespace");
+        made["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("namespace");
+        shown["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("namespace");
         assert_eq!(made, shown);
     }
 }

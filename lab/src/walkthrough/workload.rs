@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-
 use crate::kubernetes::POD_IMAGE;
 use crate::topology::Host;
 use crate::walkthrough::ask;
@@ -29,7 +28,12 @@ pub fn create(scenario: &Scenario) -> Result<()> {
             "metadata": {"name": source.namespace, "labels": {"extconn-lab/scenario": scenario.name}},
         }));
         objects.push(service(source));
-        objects.push(pod(&source.namespace, &source.pod, Some(&source.service), source.node));
+        objects.push(pod(
+            &source.namespace,
+            &source.pod,
+            Some(&source.service),
+            source.node,
+        ));
     }
     let home = &scenario.sources[0];
     objects.push(pod(&home.namespace, &scenario.outsider, None, home.node));
@@ -46,7 +50,17 @@ pub fn create(scenario: &Scenario) -> Result<()> {
 /// kubectl fails.
 pub fn delete(scenario: &Scenario) -> Result<()> {
     let [first, second] = scenario.sources.each_ref().map(|s| s.namespace.as_str());
-    ask::cluster_ok(&["delete", "namespace", first, second, "--ignore-not-found", "--timeout=60s"], "")?;
+    ask::cluster_ok(
+        &[
+            "delete",
+            "namespace",
+            first,
+            second,
+            "--ignore-not-found",
+            "--timeout=60s",
+        ],
+        "",
+    )?;
     Ok(())
 }
 
@@ -57,6 +71,19 @@ pub fn delete(scenario: &Scenario) -> Result<()> {
 pub fn add_pod(source: &Source, name: &str, node: Host) -> Result<()> {
     apply(&[pod(&source.namespace, name, Some(&source.service), node)])?;
     await_ready(&source.namespace, name)
+}
+
+/// Removes a pod and waits until it is gone.
+///
+/// # Errors
+/// kubectl fails.
+pub fn remove_pod(source: &Source, name: &str) -> Result<()> {
+    let pod = format!("pod/{name}");
+    ask::cluster_ok(
+        &["delete", "-n", &source.namespace, &pod, "--timeout=60s"],
+        "",
+    )?;
+    Ok(())
 }
 
 /// Applies objects in one call.
@@ -72,7 +99,17 @@ pub fn apply(objects: &[Value]) -> Result<()> {
 fn await_ready(namespace: &str, pod: &str) -> Result<()> {
     let limit = format!("--timeout={}s", POD_LIMIT.as_secs());
     let pod = format!("pod/{pod}");
-    ask::cluster_ok(&["wait", "--for=condition=Ready", &limit, "-n", namespace, &pod], "")?;
+    ask::cluster_ok(
+        &[
+            "wait",
+            "--for=condition=Ready",
+            &limit,
+            "-n",
+            namespace,
+            &pod,
+        ],
+        "",
+    )?;
     Ok(())
 }
 
@@ -87,9 +124,8 @@ fn service(source: &Source) -> Value {
     })
 }
 
-/// A pod that answers HTTP requests with its name and logs who asked.
+/// A pod that answers HTTP requests with its name and who asked, and logs each request.
 fn pod(namespace: &str, name: &str, service: Option<&str>, node: Host) -> Value {
-    let serve = format!("echo $NAME >/www/index.html; exec httpd -f -vv -p {POD_PORT} -h /www");
     json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
@@ -100,28 +136,21 @@ fn pod(namespace: &str, name: &str, service: Option<&str>, node: Host) -> Value 
             "nodeName": node.name(),
             "terminationGracePeriodSeconds": 1,
             "securityContext": {
-                "runAsNonRoot": true, "runAsUser": 65532,
+                "runAsNonRoot": true,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [{
-                "name": "http",
+                "name": "witness",
                 "image": POD_IMAGE,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["sh", "-c", serve],
-                "env": [{"name": "NAME", "value": name}],
                 "ports": [{"containerPort": POD_PORT}],
-                "readinessProbe": {
-                    "httpGet": {"path": "/", "port": POD_PORT},
-                    "periodSeconds": 1,
-                },
+                "readinessProbe": {"tcpSocket": {"port": POD_PORT}, "periodSeconds": 1},
                 "securityContext": {
                     "allowPrivilegeEscalation": false,
                     "capabilities": {"drop": ["ALL"]},
                     "readOnlyRootFilesystem": true,
                 },
-                "volumeMounts": [{"name": "www", "mountPath": "/www"}],
             }],
-            "volumes": [{"name": "www", "emptyDir": {"medium": "Memory"}}],
         },
     })
 }

@@ -1,0 +1,49 @@
+# extconn: `make demo` shows it at work, `make test` checks all of it. `make help` lists the rest.
+
+ARCH    := $(shell uname -m)
+TARGET  := $(ARCH)-unknown-linux-musl
+STATIC  := target/$(TARGET)/release
+LAB     := target/release/extconn-lab
+
+# The container images and the gateway host get these; see docs/decisions/0002-static-binaries.md.
+SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit build lab prerequisites end-to-end generate clean
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: build ## Build extconn, start the lab, install, and show that the main job works.
+	$(LAB) demo
+
+test: ## Run every check there is, with the time of each stage and the counts at the end.
+	@.ci/test
+
+lint: lab ## rustfmt, clippy, dependency direction, purity, helm lint.
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	.ci/lint
+	$(LAB) tool helm lint --strict chart
+
+unit: prerequisites ## Run the tests that need no lab.
+	cargo test --locked --workspace
+
+end-to-end: build ## Run the end-to-end tests in the lab, which is brought up if it is down.
+	.ci/end-to-end
+
+build: lab ## Build the static binaries that are shipped.
+	cargo build --locked --release --target $(TARGET) $(SHIPPED)
+
+lab: prerequisites ## Build the lab's own program.
+	cargo build --locked --release -p extconn-lab
+
+prerequisites: ## Check what the build needs, and install what can be installed.
+	@.ci/prerequisites $(TARGET)
+
+generate: ## Rewrite the files that are derived from code.
+	UPDATE_EXPECT=1 cargo test --locked --workspace
+
+clean: ## Take the lab down and remove what was built here (the lab's cache stays).
+	[ ! -x $(LAB) ] || $(LAB) down
+	cargo clean
