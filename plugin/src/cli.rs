@@ -41,6 +41,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show what is exposed, by which gateway, and whether it is healthy.
     Status(crate::status::StatusArgs),
+    /// Give the pods behind Services a source IP towards an external server.
+    Expose(crate::expose::ExposeArgs),
     /// Print the versions of this plugin and of what runs in the cluster.
     Version(crate::version::VersionArgs),
 }
@@ -51,6 +53,14 @@ pub(crate) struct ConnectorNamespace {
     /// Namespace in which extconn runs; found by itself if left out.
     #[arg(long, value_name = "NAME")]
     pub connector_namespace: Option<String>,
+}
+
+/// Whether to ask.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(crate) struct YesArg {
+    /// Ask nothing: take defaults, and agree to the plan.
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// Form of the answer.

@@ -1,5 +1,6 @@
 //! The cluster: a client from kubectl's flags, and answers in the user's words.
 
+pub(crate) mod gateway_hosts;
 pub(crate) mod installation;
 pub(crate) mod kubeconfig;
 
@@ -14,6 +15,10 @@ use crate::failure::{Failure, with_causes};
 
 /// How long the API server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Name under which this plugin writes objects: its field manager and the value of
+/// `app.kubernetes.io/managed-by`.
+pub(crate) const FIELD_MANAGER: &str = "kubectl-extconn";
 
 /// A cluster that answers, or at least one whose kubeconfig makes sense.
 #[derive(Clone)]
@@ -42,9 +47,8 @@ impl Cluster {
         let cluster = Self::new(config, flags)?;
         match cluster.client.apiserver_version().await {
             // Who may not read the version may still do what the command is about.
-            Err(error) if !matches!(error, kube::Error::Api(_)) => {
-                Err(explain(&error).while_trying_to(format_args!("reach the API server at {}", cluster.server())))
-            }
+            Err(error) if !matches!(error, kube::Error::Api(_)) => Err(explain(&error)
+                .while_trying_to(format_args!("reach the API server at {}", cluster.server()))),
             _ => Ok(cluster),
         }
     }
@@ -147,7 +151,7 @@ fn explain(error: &kube::Error) -> Failure {
     match error {
         kube::Error::Api(status) => {
             let failure = match status.code {
-                401 | 403 | 404 | 429 | 500.. => Failure::could_not_run(status.message.clone()),
+                401 | 403 | 404 | 429 | 501.. => Failure::could_not_run(status.message.clone()),
                 _ => Failure::failed(status.message.clone()),
             };
             match status.code {

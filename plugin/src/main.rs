@@ -3,8 +3,10 @@
 mod cli;
 mod cluster;
 mod completion;
+mod expose;
 mod failure;
 mod invocation;
+mod prompt;
 mod status;
 mod terminal;
 mod version;
@@ -57,6 +59,7 @@ async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
     let interrupt = &invocation.interrupt;
     match command {
         Command::Status(args) => interrupt.unless(status::run(invocation, args)).await,
+        Command::Expose(args) => interrupt.unless(expose::run(invocation, args)).await,
         Command::Version(args) => interrupt.unless(version::run(invocation, args)).await,
     }
 }

@@ -42,7 +42,10 @@ fn version_answers_on_standard_output_alone() {
 
 #[test]
 fn kubectls_flags_are_taken_before_and_after_the_command() {
-    for args in [["--namespace=ns1", "version", "--client"], ["version", "--client", "-nns1"]] {
+    for args in [
+        ["--namespace=ns1", "version", "--client"],
+        ["version", "--client", "-nns1"],
+    ] {
         assert!(extconn(&args).status.success(), "{args:?}");
     }
 }
@@ -52,18 +55,28 @@ fn without_a_kubeconfig_it_says_so_and_exits_3() {
     let output = extconn(&["status"]);
     assert_eq!(output.status.code(), Some(3));
     let said = text(&output.stderr);
-    assert!(said.contains("there is no kubeconfig") && said.contains("next:"), "{said}");
+    assert!(
+        said.contains("there is no kubeconfig") && said.contains("next:"),
+        "{said}"
+    );
     assert!(output.stdout.is_empty());
 }
 
 #[test]
 fn an_api_server_that_is_away_is_named_by_its_address() {
     // Nobody listens on a port that was just free.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let server = format!("https://{free}");
     let output = extconn(&["status", "--server", &server]);
     assert_eq!(output.status.code(), Some(3));
-    assert!(text(&output.stderr).contains(&server), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains(&server),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Ctrl-C and SIGTERM: the command in hand is told and may clean up; a second one ends at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::Failure;
 
-/// Whether a prompt has the terminal: its reader cannot be told, so the process ends at once.
+/// How long a prompt may take to notice a signal by itself, before the process ends under it.
+const PROMPT_ENDS_WITHIN: Duration = Duration::from_millis(500);
+
+/// Whether a prompt has the terminal.
 static ASKING: AtomicBool = AtomicBool::new(false);
 
 /// Becomes true once, at the first Ctrl-C or SIGTERM.
@@ -21,11 +25,15 @@ impl Interrupt {
         tokio::spawn(async move {
             loop {
                 next_signal().await;
-                if told.is_cancelled() || ASKING.load(Ordering::SeqCst) {
-                    restore_cursor();
-                    std::process::exit(Failure::interrupted().status().into());
-                }
+                let second = told.is_cancelled();
                 told.cancel();
+                if ASKING.load(Ordering::SeqCst) {
+                    tokio::time::sleep(PROMPT_ENDS_WITHIN).await;
+                } else if !second {
+                    continue;
+                }
+                restore_cursor();
+                std::process::exit(Failure::interrupted().status().into());
             }
         });
         Self(token)
