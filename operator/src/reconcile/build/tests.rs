@@ -1,4 +1,4 @@
-//! Pure: the objects of the reference manifest, compared with a golden file.
+//! The objects of the reference manifest, compared with a golden file.
 
 use std::path::Path;
 

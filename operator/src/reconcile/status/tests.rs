@@ -1,4 +1,4 @@
-//! Pure: which reports make which conditions, and which of them are told in Events.
+//! Which reports make which conditions, and which of them are told in Events.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Pure: which clusters make which verdict.
+//! Which clusters make which verdict.
 
 use super::*;
 use crate::reconcile::fixtures::{REFERENCE, SERVICES, observed};
