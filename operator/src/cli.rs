@@ -175,6 +175,40 @@ mod tests {
     }
 
     #[test]
+    fn every_flag_is_documented_with_its_variable_and_default() {
+        let document = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operator.md");
+        let document = std::fs::read_to_string(document).unwrap();
+        let command = Cli::command();
+        let subcommands = command.get_subcommands().flat_map(|c| c.get_arguments());
+        let mut flags = 0;
+        for argument in command.get_arguments().chain(subcommands) {
+            let (Some(flag), Some(variable)) = (argument.get_long(), argument.get_env()) else {
+                assert!(
+                    matches!(argument.get_long(), Some("help" | "version")),
+                    "{argument}"
+                );
+                continue;
+            };
+            let default = match argument.get_default_values() {
+                [] => String::new(),
+                values => values[0].to_string_lossy().into_owned(),
+            };
+            let row = format!("| `--{flag}` | `{}` |", variable.to_string_lossy());
+            let line = document.lines().find(|line| line.starts_with(&row));
+            assert!(
+                line.is_some_and(|line| line.contains(&default)),
+                "no row {row} {default}"
+            );
+            flags += 1;
+        }
+        let rows = document
+            .lines()
+            .filter(|line| line.starts_with("| `--"))
+            .count();
+        assert_eq!(rows, flags, "a flag that does not exist is documented");
+    }
+
+    #[test]
     fn crds_are_printed_as_documents() {
         let mut output = vec![];
         print_crds(&mut output).unwrap();

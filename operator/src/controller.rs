@@ -1,6 +1,7 @@
 //! Decides when to reconcile which ExternalService; how is `reconcile`'s business.
 
 pub mod backoff;
+pub mod orphans;
 pub mod stores;
 mod triggers;
 

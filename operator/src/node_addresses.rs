@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use extconn_api::names;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, future, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::Client;
 use kube::api::{Api, ObjectMeta};
@@ -29,10 +29,19 @@ pub async fn publish(client: Client, context: Arc<Context>) {
     let namespace = &context.settings.connector_namespace;
     let published = watcher(Api::<ConfigMap>::namespaced(client, namespace), own);
     let (published, published_changes) = stores::stored(published);
-    let mut changes = futures::stream::select(
-        node_changes.map(|change| change.map(|_| ())),
-        published_changes.map(|change| change.map(|_| ())),
+    // An empty list makes no change, so that all has been seen is one of its own.
+    let all_seen = {
+        let (nodes, published) = (nodes.clone(), published.clone());
+        async move { future::join(nodes.wait_until_ready(), published.wait_until_ready()).await }
+    };
+    let changes = stream::select(
+        stream::select(
+            node_changes.map(|change| change.map(|_| ())),
+            published_changes.map(|change| change.map(|_| ())),
+        ),
+        stream::once(all_seen).map(|_| Ok(())),
     );
+    let mut changes = std::pin::pin!(changes);
     let api: Api<ConfigMap> = context.connector();
     loop {
         match timeout(RETRY, changes.next()).await {

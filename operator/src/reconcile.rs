@@ -1,7 +1,7 @@
 //! From an ExternalService to a working connection, in five steps: observe, validate, build,
 //! apply, status. Validate and build are pure: they are handed no client.
 
-mod apply;
+pub mod apply;
 mod build;
 mod connection;
 mod error;
@@ -10,8 +10,8 @@ mod fixtures;
 mod observe;
 pub mod ownership;
 mod status;
-mod tear_down;
-mod validate;
+pub mod tear_down;
+pub mod validate;
 
 use std::sync::Arc;
 use std::time::Duration;

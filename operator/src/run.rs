@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::RunOptions;
-use crate::controller::{self, Context, stores};
+use crate::controller::{self, Context, orphans, stores};
 use crate::{node_addresses, probes};
 
 /// A watch is closed by the API server after 290 seconds at the latest: an answer that takes
@@ -49,6 +49,7 @@ pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Re
         }
     });
     let nodes = tokio::spawn(node_addresses::publish(watch_client, context.clone()));
+    let sweep = tokio::spawn(orphans::sweep(context.clone()));
     let probes = probes::serve(
         options.http_listen,
         ready_rx,
@@ -66,6 +67,7 @@ pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Re
         Err(error) = probes => Err(error),
     };
     nodes.abort();
+    sweep.abort();
     tracing::info!("stopped");
     probed
 }
