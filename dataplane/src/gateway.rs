@@ -22,7 +22,9 @@ use tracing::{info, warn};
 
 use crate::identity::{PrivateKey, PublicKey};
 use crate::listen::listen;
-use crate::nat::NatError;
+use crate::nat::keeper::Keeper;
+use crate::nat::ruleset::Ruleset;
+use crate::nat::{BackEnd, NatError};
 use crate::relay::counters::{Counters, Snapshot};
 use crate::relay::table::{Entry, FlowTable};
 use crate::tunnel::flow::FlowStream;
@@ -50,6 +52,8 @@ pub struct GatewayOptions {
     pub listen: SocketAddrV4,
     /// The key by which forwarders know this gateway.
     pub host_key: PrivateKey,
+    /// What writes the NAT rules; `None` to find out what this host uses.
+    pub back_end: Option<BackEnd>,
     /// Bytes after which an ssh connection exchanges keys again, at most 1 GiB.
     pub rekey_after: usize,
     /// Bytes that the windows of all flows may grow by in sum, above the 64 KiB that each has.
@@ -62,6 +66,7 @@ impl GatewayOptions {
         Self {
             listen: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DEFAULT_SSH_PORT),
             host_key,
+            back_end: None,
             rekey_after: REKEY_AFTER,
             window_budget: crate::forwarder::DEFAULT_WINDOW_BUDGET,
         }
@@ -99,6 +104,8 @@ pub enum ApplyError {
 /// then; see [`Gateway::remove_rules`].
 pub struct Gateway {
     shared: Arc<Shared>,
+    keeper: Keeper,
+    _reporting: AbortOnDropHandle<()>,
     address: SocketAddrV4,
     /// One configuration at a time.
     applying: tokio::sync::Mutex<()>,
@@ -145,8 +152,12 @@ impl Gateway {
             Arc::new(Budget::new(options.window_budget)),
         ));
         *shared.accepting.lock() = Some(AbortOnDropHandle::new(accepting));
+        let keeper = Keeper::start(options.back_end);
+        let reporting = tokio::spawn(report_rules(Arc::clone(&shared), keeper.state()));
         Ok(Self {
             shared,
+            keeper,
+            _reporting: AbortOnDropHandle::new(reporting),
             address: SocketAddrV4::new(*options.listen.ip(), port),
             applying: tokio::sync::Mutex::default(),
         })
@@ -174,9 +185,16 @@ impl Gateway {
             .map(|grant| grant.listen.port())
             .collect();
         let opened = shared.relays.lock().open(&dialled, shared);
-        shared.relays.lock().close_others(&dialled);
+        // Opened before rules lead there, closed after none does.
+        let relay_ports = shared.relays.lock().ports();
+        let ruleset = Ruleset::new(policy.ingress_grants(), &relay_ports);
+        let written = self.keeper.apply(ruleset).await;
+        if written.is_ok() {
+            shared.relays.lock().close_others(&dialled);
+        }
         shared.publish();
-        opened.map_err(|error| ApplyError::Relay { error })
+        opened.map_err(|error| ApplyError::Relay { error })?;
+        Ok(written?)
     }
 
     /// State, which changes as things happen.
@@ -256,6 +274,13 @@ impl Shared {
             report.tunnels = tunnels;
             changed
         });
+    }
+}
+
+async fn report_rules(shared: Arc<Shared>, mut state_rx: watch::Receiver<RulesState>) {
+    while state_rx.changed().await.is_ok() {
+        let state = state_rx.borrow_and_update().clone();
+        shared.report_tx.send_modify(|report| report.rules = state);
     }
 }
 

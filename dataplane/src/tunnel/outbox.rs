@@ -100,11 +100,10 @@ impl Outbox {
     }
 
     fn whose_turn(&mut self) -> Option<Arc<Flow>> {
-        if self.fresh_turns < FRESH_TURNS || self.busy.is_empty() {
-            if let Some(flow) = self.fresh.pop_front() {
-                self.fresh_turns = self.fresh_turns.saturating_add(1);
-                return Some(flow);
-            }
+        let turn_of_fresh = self.fresh_turns < FRESH_TURNS || self.busy.is_empty();
+        if turn_of_fresh && let Some(flow) = self.fresh.pop_front() {
+            self.fresh_turns = self.fresh_turns.saturating_add(1);
+            return Some(flow);
         }
         self.fresh_turns = 0;
         self.busy.pop_front().or_else(|| self.fresh.pop_front())

@@ -82,9 +82,4 @@ impl Host {
     ) -> T {
         self.handle.spawn(future).await.unwrap()
     }
-
-    /// Starts something on this host.
-    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        self.handle.spawn(future);
-    }
 }

@@ -3,4 +3,5 @@
 
 mod egress;
 mod host;
+mod ingress;
 mod world;
