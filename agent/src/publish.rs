@@ -57,8 +57,9 @@ where
         T: Clone + PartialEq,
         S: Serialize,
     {
+        heard.mark_changed();
         // As heard, or as written since.
-        let mut believed = heard.borrow_and_update().clone();
+        let mut believed = Heard::new();
         let mut paces: BTreeMap<String, Pace> = BTreeMap::new();
         loop {
             if heard.has_changed().unwrap_or_default() {
@@ -91,7 +92,11 @@ where
             };
             tokio::select! {
                 changed = told.changed() => if changed.is_err() { return },
-                changed = heard.changed() => if changed.is_err() { return },
+                // The change is taken over at the top, so it must not be marked as seen here.
+                changed = heard.changed() => match changed {
+                    Ok(()) => heard.mark_changed(),
+                    Err(_) => return,
+                },
                 () = wake => {}
             }
         }
@@ -120,3 +125,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

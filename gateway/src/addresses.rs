@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use extconn_agent::view::Bell;
 use futures::{StreamExt, TryStreamExt};
@@ -44,7 +45,7 @@ pub enum AddressError {
 /// The host's IPv4 addresses, followed as they change.
 pub struct Addresses {
     handle: Handle,
-    present: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    present_tx: Arc<watch::Sender<BTreeSet<Ipv4Addr>>>,
     tasks: [JoinHandle<()>; 2],
     record: PathBuf,
     /// The addresses that this gateway assigned, and the interface of each.
@@ -70,24 +71,21 @@ impl Addresses {
         let (connection, handle, mut events) =
             new_multicast_connection(&[MulticastGroup::Ipv4Ifaddr]).map_err(|e| read(&e))?;
         let connection = tokio::spawn(connection);
-        let (present_tx, present) = watch::channel(present(&handle).await?);
+        let present_tx = Arc::new(watch::Sender::new(present(&handle).await?));
         let assigned = state_files::read_json(&record)?.unwrap_or_default();
-        let follower = handle.clone();
+        let (follower, followed_tx) = (handle.clone(), present_tx.clone());
         let events = tokio::spawn(async move {
             while events.next().await.is_some() {
-                match self::present(&follower).await {
-                    Ok(addresses) if *present_tx.borrow() == addresses => {}
-                    Ok(addresses) => {
-                        present_tx.send_replace(addresses);
-                        bell.send_modify(|count| *count = count.wrapping_add(1));
-                    }
+                match refresh(&follower, &followed_tx).await {
+                    Ok(false) => {}
+                    Ok(true) => bell.send_modify(|count| *count = count.wrapping_add(1)),
                     Err(error) => warn!(%error, "addresses stay as last known"),
                 }
             }
         });
         Ok(Self {
             handle,
-            present,
+            present_tx,
             tasks: [connection, events],
             record,
             assigned,
@@ -96,7 +94,7 @@ impl Addresses {
 
     /// The host's IPv4 addresses.
     pub fn present(&self) -> BTreeSet<Ipv4Addr> {
-        self.present.borrow().clone()
+        self.present_tx.borrow().clone()
     }
 
     /// Assigns an address that is not there, as the only one of its network (`/32`).
@@ -116,6 +114,8 @@ impl Addresses {
             reason: e.to_string(),
         })?;
         info!(%address, interface, "assigned source IP");
+        // The library takes the event of our own request for an answer to it.
+        refresh(&self.handle, &self.present_tx).await?;
         Ok(())
     }
 
@@ -168,6 +168,21 @@ impl Addresses {
         link.map(|l| l.header.index)
             .ok_or_else(|| AddressError::NoInterface(interface.to_owned()))
     }
+}
+
+/// Reads the addresses again; whether they changed.
+async fn refresh(
+    handle: &Handle,
+    present_tx: &watch::Sender<BTreeSet<Ipv4Addr>>,
+) -> Result<bool, AddressError> {
+    let addresses = present(handle).await?;
+    Ok(present_tx.send_if_modified(|known| {
+        let changed = *known != addresses;
+        if changed {
+            *known = addresses;
+        }
+        changed
+    }))
 }
 
 async fn present(handle: &Handle) -> Result<BTreeSet<Ipv4Addr>, AddressError> {

@@ -175,9 +175,7 @@ impl Agent {
         } else {
             return;
         };
-        if self.plan.as_ref() != Some(&plan) {
-            log_plan(&plan);
-        }
+        log_refusals(self.plan.as_ref(), &plan);
         self.plan = Some(plan);
     }
 
@@ -338,12 +336,16 @@ fn plan(
     build::plan(gateways, forwarders.iter().map(Arc::as_ref), host, own)
 }
 
-fn log_plan(plan: &Plan) {
-    for problem in &plan.problems {
+/// Logs what is refused and was not before.
+fn log_refusals(before: Option<&Plan>, plan: &Plan) {
+    let known = |problem| before.is_some_and(|b| b.problems.contains(problem));
+    for problem in plan.problems.iter().filter(|p| !known(p)) {
         warn!(problem, "a key is not admitted");
     }
     for (gateway, claim) in &plan.claims {
-        for refusal in &claim.refusals {
+        let before = before.and_then(|b| b.claims.get(gateway));
+        let known = |refusal| before.is_some_and(|b| b.refusals.contains(refusal));
+        for refusal in claim.refusals.iter().filter(|r| !known(r)) {
             warn!(gateway, reason = refusal.sentence(), "a grant is left out");
         }
     }
