@@ -2,7 +2,9 @@
 //! only that it is ready, that it no longer is, and that the user has to do something.
 
 use extconn_api::ExternalServiceStatus;
-use extconn_api::condition::{self, ExternalServiceCondition as Type};
+use extconn_api::condition::{
+    self, ExternalServiceCondition as Type, ExternalServiceReason as Reason,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
@@ -22,7 +24,9 @@ pub fn events(old: &ExternalServiceStatus, new: &ExternalServiceStatus) -> Vec<E
         .into_iter()
         .filter_map(|type_| changed(old, new, type_))
         .filter(|(before, after)| {
-            after.status == "False" && before.is_none_or(|b| b.reason != after.reason)
+            after.status == "False"
+                && after.reason != Reason::NotAccepted.to_string()
+                && before.is_none_or(|b| b.reason != after.reason)
         })
         .map(|(_, after)| event(after))
         .collect()

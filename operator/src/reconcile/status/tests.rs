@@ -331,6 +331,9 @@ fn what_the_user_must_mend_is_told_once() {
     let broken = status(judge(&validate(&observed(REFERENCE)), Ok(&None)));
     check_events(&none, &broken, &["ServiceNotFound"]);
     check_events(&broken, &broken, &[]);
+    let refused = REFERENCE.replace("targetIP: 203.0.113.7", "targetIP: nonsense");
+    let refused = status(judge(&validate(&observed(&refused)), Ok(&None)));
+    check_events(&none, &refused, &["InvalidSpec"]);
 }
 
 #[test]

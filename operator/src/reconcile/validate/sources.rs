@@ -1,6 +1,7 @@
 //! Pure: which listed Services can be sources, and which of their ports the target may reach.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -14,6 +15,24 @@ use crate::reconcile::observe::Observed;
 use crate::reconcile::ownership;
 
 type Services = BTreeMap<NamespacedName, Arc<Service>>;
+
+/// To whom a port of a source IP leads.
+#[derive(Clone)]
+struct PortHolder {
+    service: NamespacedName,
+    /// The ExternalService that lists the Service, if it is another one.
+    rival: Option<NamespacedName>,
+}
+
+impl fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Service {}", self.service)?;
+        match &self.rival {
+            Some(rival) => write!(f, " of ExternalService {rival}"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// The sources as listed, whether or not the Services exist.
 pub fn listed(external_service: &ExternalService) -> Result<Vec<Source>, Problem> {
@@ -108,16 +127,23 @@ pub fn ingress(
         };
         for port in tcp_ports(service) {
             if let Some(holder) = holders.get(&(*source_ip, port)) {
-                problems.push(Problem::new(
-                    Reason::IngressPortConflict,
-                    format!(
-                        "port {port} of source IP {source_ip} leads to {holder}, \
-                         not to Service {name}: give the Service another source IP or port"
-                    ),
-                ));
+                // That it leads to this Service through another forwarder is as good.
+                if holder.service != *name {
+                    problems.push(Problem::new(
+                        Reason::IngressPortConflict,
+                        format!(
+                            "port {port} of source IP {source_ip} leads to {holder}, \
+                             not to Service {name}: give the Service another source IP or port"
+                        ),
+                    ));
+                }
                 continue;
             }
-            holders.insert((*source_ip, port), format!("Service {name}"));
+            let holder = PortHolder {
+                service: name.clone(),
+                rival: None,
+            };
+            holders.insert((*source_ip, port), holder);
             let (source_ip, protocol) = (*source_ip, Protocol::Tcp);
             ingress.push(IngressPort {
                 source_ip,
@@ -131,7 +157,10 @@ pub fn ingress(
 }
 
 /// The (source IP, port) pairs towards `target` that older ExternalServices hold.
-fn rival_ports(observed: &Observed, target: TargetIp) -> HashMap<(SourceIp, PortNumber), String> {
+fn rival_ports(
+    observed: &Observed,
+    target: TargetIp,
+) -> HashMap<(SourceIp, PortNumber), PortHolder> {
     claims::older_holders(observed)
         .filter(|rival| rival.spec.bidirectional && rival.spec.target_ip == target.to_string())
         .flat_map(|rival| {
@@ -140,8 +169,11 @@ fn rival_ports(observed: &Observed, target: TargetIp) -> HashMap<(SourceIp, Port
                 .unwrap_or_default()
                 .into_iter()
                 .flat_map(move |source| {
-                    let holder = format!("Service {} of ExternalService {key}", source.service);
                     let service = observed.services.get(&source.service);
+                    let holder = PortHolder {
+                        service: source.service,
+                        rival: Some(key.clone()),
+                    };
                     let ports = service.map(|s| tcp_ports(s)).unwrap_or_default();
                     ports
                         .into_iter()

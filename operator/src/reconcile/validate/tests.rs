@@ -262,13 +262,37 @@ fn one_port_of_a_source_ip_leads_to_the_first_service_that_has_it() {
 
 #[test]
 fn one_port_of_a_source_ip_leads_to_the_older_external_service() {
-    let other_port = rival("a", "other", OLDER).replace("port: 8000", "port: 9000");
+    let other_port = rival("a", "other", OLDER)
+        .replace("port: 8000", "port: 9000")
+        .replace("my-service1", "my-service3");
+    let third = SERVICES.replace("my-service1", "my-service3");
+    let other_port = format!("{other_port}{third}");
     let connection = connection(&cluster(&other_port));
     check_problem(
         &connection.source_problems[0],
         Reason::IngressPortConflict,
-        "Service ns1/my-service1 of ExternalService a/other",
+        "Service ns1/my-service3 of ExternalService a/other",
     );
-    let one_way = other_port.replace("spec:\n", "spec:\n  bidirectional: false\n");
+    let one_way = other_port.replace(
+        "spec:\n  targetIP",
+        "spec:\n  bidirectional: false\n  targetIP",
+    );
     assert_eq!(self::connection(&cluster(&one_way)).source_problems, []);
+}
+
+#[test]
+fn two_external_services_of_one_service_do_not_quarrel_about_the_way_back() {
+    let other_port = rival("a", "other", OLDER).replace("port: 8000", "port: 9000");
+    let connection = connection(&cluster(&other_port));
+    assert_eq!(connection.source_problems, []);
+    let source_ips: Vec<_> = connection
+        .ingress
+        .iter()
+        .map(|i| i.source_ip.to_string())
+        .collect();
+    assert_eq!(
+        source_ips,
+        ["192.0.2.201", "192.0.2.201"],
+        "the older one has the other"
+    );
 }
