@@ -62,7 +62,7 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(host: Host, argv: &[S]) -> Result<Comm
         bail!("host {host} is not up; `extconn-lab up` starts it");
     };
     let mut command = if host == Host::Gateway {
-        guest::enter(process)?
+        guest::enter()?
     } else {
         let mut command = enter(process.pid);
         if let Ok(folder) = std::env::current_dir() {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::contained::contained;
+use crate::progress::joined;
 use crate::topology::Host;
 use crate::{drafts, host, paths};
 
@@ -28,7 +29,7 @@ pub fn build(name: &str, dockerfile: &Path, context: &Path) -> Result<PathBuf> {
     hash_folder(&mut hash, context)?;
     let folder = paths::cache()?.join("images");
     let key = crate::hex(&hash.finalize());
-    let archive = folder.join(archive_name(name, &key));
+    let archive = folder.join(archive_name(name, &key[..16]));
     if archive.exists() {
         return Ok(archive);
     }
@@ -63,22 +64,23 @@ const KEPT: usize = 4;
 
 fn archive_name(name: &str, key: &str) -> String {
     let short = name.rsplit('/').next().unwrap_or(name).replace(':', "-");
-    format!("{short}-{}.tar", &key[..16])
+    format!("{short}-{key}.tar")
 }
 
 /// Makes room for one more archive of this image: each build of a changed
 /// program adds one.
 fn forget_older(folder: &Path, name: &str) -> Result<()> {
-    let pattern = archive_name(name, &"?".repeat(16));
+    let (prefix, length) = (
+        archive_name(name, ""),
+        archive_name(name, &"0".repeat(16)).len(),
+    );
+    let prefix = prefix.trim_end_matches(".tar");
     let mut archives: Vec<_> = fs::read_dir(folder)
         .with_context(|| format!("list {}", folder.display()))?
         .flatten()
         .filter(|entry| {
             let file = entry.file_name();
-            file.len() == pattern.len()
-                && file.to_str().is_some_and(|file| {
-                    file.starts_with(pattern.split('?').next().unwrap_or(&pattern))
-                })
+            file.len() == length && file.to_str().is_some_and(|file| file.starts_with(prefix))
         })
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
@@ -163,27 +165,49 @@ fn hash_folder(hash: &mut Sha256, folder: &Path) -> Result<()> {
 }
 
 /// Gives an OCI or docker archive to every node, at the same time. A node
-/// that was given the same content before is left alone.
+/// whose image of that name has the same content is left alone.
 pub fn load(archive: &Path) -> Result<()> {
     let mut hash = Sha256::new();
     hash_file(&mut hash, archive)?;
-    let key = crate::hex(&hash.finalize());
+    let content = crate::hex(&hash.finalize());
+    let names = names_in(archive)?;
     std::thread::scope(|scope| {
         let loads = Host::NODES.map(|node| {
-            let key = &key;
-            scope.spawn(move || load_into(node, archive, key))
+            let (names, content) = (names.as_deref(), &content);
+            scope.spawn(move || load_into(node, archive, names, content))
         });
-        for load in loads {
-            load.join()
-                .map_err(|_| anyhow::anyhow!("a load panicked"))??;
-        }
-        Ok(())
+        loads.into_iter().try_for_each(joined)
     })
 }
 
-fn load_into(node: Host, archive: &Path, key: &str) -> Result<()> {
-    let given = paths::host(node).join("images").join(key);
-    if given.exists() {
+/// The names that a docker archive gives its images; `None` for an OCI archive.
+fn names_in(archive: &Path) -> Result<Option<String>> {
+    let output = std::process::Command::new("tar")
+        .args(["--extract", "--to-stdout", "--file"])
+        .arg(archive)
+        .arg("manifest.json")
+        .output()
+        .context("run tar")?;
+    if !output.status.success() {
+        return Ok(None);
+    }
+    let manifest: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("read the manifest of {}", archive.display()))?;
+    let tags = manifest.as_array().into_iter().flatten();
+    Ok(Some(
+        tags.map(|image| image["RepoTags"].to_string()).collect(),
+    ))
+}
+
+fn load_into(node: Host, archive: &Path, names: Option<&str>, content: &str) -> Result<()> {
+    // What the node was given last under these names.
+    let given = names.map(|names| {
+        let key = crate::hex(&Sha256::digest(names));
+        paths::host(node).join("images").join(key)
+    });
+    if let Some(given) = &given
+        && fs::read_to_string(given).is_ok_and(|last| last == content)
+    {
         return Ok(());
     }
     // By stdin: the node sees neither our /tmp nor our /var.
@@ -200,7 +224,34 @@ fn load_into(node: Host, archive: &Path, key: &str) -> Result<()> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
+    let Some(given) = given else {
+        return Ok(());
+    };
     let folder = given.parent().context("a record is in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-    fs::write(&given, "").with_context(|| format!("write {}", given.display()))
+    fs::write(&given, content).with_context(|| format!("write {}", given.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_oldest_archives_of_the_same_image_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str, digit: &str| {
+            let path = folder.path().join(archive_name(name, &digit.repeat(16)));
+            let file = fs::File::create(&path).unwrap();
+            let age = std::time::Duration::from_secs(100 - digit.parse::<u64>().unwrap());
+            file.set_modified(std::time::SystemTime::now() - age)
+                .unwrap();
+            path
+        };
+        let one = ["1", "2", "3", "4", "5"].map(|digit| make("localhost/one:1", digit));
+        let other = make("localhost/one:10", "1");
+        forget_older(folder.path(), "localhost/one:1").unwrap();
+        let kept = one.map(|path| path.exists());
+        assert_eq!(kept, [false, false, true, true, true]);
+        assert!(other.exists());
+    }
 }

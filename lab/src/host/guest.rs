@@ -5,7 +5,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::process::Process;
 use crate::topology::Host;
 use crate::{cgroup, host};
 
@@ -36,7 +35,7 @@ fn is_guest_init(status: &str) -> bool {
 }
 
 /// `nsenter` into the guest, up to the `--`.
-pub(super) fn enter(_outer: Process) -> Result<Command> {
+pub(super) fn enter() -> Result<Command> {
     let pid = leader()?.with_context(|| {
         format!(
             "the system of the gateway host has not booted yet:\n{}",
