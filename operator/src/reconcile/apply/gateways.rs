@@ -75,8 +75,36 @@ pub async fn revoke(api: &Api<Gateway>, gateway: &Gateway, forwarder: &str) -> R
         "metadata": {"name": gateway.name_any()},
     });
     let parameters = PatchParams::apply(&field_manager::gateway_entry(forwarder)).force();
-    api.patch(&gateway.name_any(), &parameters, &Patch::Apply(nothing))
+    let left = api
+        .patch(&gateway.name_any(), &parameters, &Patch::Apply(nothing))
         .await
         .map_err(failure("withdraw the grant from", gateway))?;
+    // Somebody else has written this entry: it goes all the same.
+    match left
+        .spec
+        .forwarders
+        .iter()
+        .position(|grant| grant.name == forwarder)
+    {
+        Some(index) => remove(api, &left, index).await,
+        None => Ok(()),
+    }
+}
+
+async fn remove(api: &Api<Gateway>, gateway: &Gateway, index: usize) -> Result<(), Error> {
+    let path = format!("/spec/forwarders/{index}");
+    let operations = json!([
+        {"op": "test", "path": "/metadata/resourceVersion",
+         "value": gateway.metadata.resource_version},
+        {"op": "remove", "path": path},
+    ]);
+    let patch = serde_json::from_value(operations).expect("these are JSON patch operations");
+    api.patch(
+        &gateway.name_any(),
+        &PatchParams::default(),
+        &Patch::Json::<()>(patch),
+    )
+    .await
+    .map_err(failure("withdraw the grant from", gateway))?;
     Ok(())
 }

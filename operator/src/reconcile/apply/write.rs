@@ -23,10 +23,24 @@ impl<K> Written for K where
 
 /// Makes `desired` so, unless `observed` shows that it is; returns the object as it is then.
 pub async fn put<K: Written>(api: &Api<K>, desired: K, observed: Option<&K>) -> Result<K, Error> {
-    match observed {
-        Some(observed) if is_as_desired(observed, &desired) => Ok(observed.clone()),
-        _ => apply_as(api, &desired, field_manager::OPERATOR).await,
+    if let Some(observed) = observed
+        && is_as_desired(observed, &desired)
+    {
+        return Ok(observed.clone());
     }
+    let applied = apply_as(api, &desired, field_manager::OPERATOR).await?;
+    if is_as_desired(&applied, &desired) {
+        return Ok(applied);
+    }
+    // Server-side apply keeps what others have added to a keyed list, such as a port of a
+    // Service. A merge patch replaces the list.
+    let parameters = PatchParams {
+        field_manager: Some(field_manager::OPERATOR.into()),
+        ..PatchParams::default()
+    };
+    api.patch(&desired.name_any(), &parameters, &Patch::Merge(&desired))
+        .await
+        .map_err(failure("restore", &desired))
 }
 
 /// Applies as the given field manager.
