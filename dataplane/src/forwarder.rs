@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::identity::PrivateKey;
-use crate::listen::{accept, listen};
+use crate::listen::{accept, listen_proxied};
 use crate::relay::counters::{Counters, Snapshot};
 use crate::relay::table::{Entry, FlowTable};
 use crate::tunnel::flow::FlowStream;
@@ -264,7 +264,7 @@ impl Shared {
                 continue;
             }
             let address = SocketAddrV4::new(self.options.listen, *port);
-            match listen(address) {
+            match listen_proxied(address) {
                 Ok(listener) => {
                     let accepting = tokio::spawn(accept_pods(Arc::clone(self), listener, *port));
                     listeners.insert(*port, AbortOnDropHandle::new(accepting));

@@ -22,9 +22,9 @@ use tracing::{info, warn};
 
 use crate::identity::{PrivateKey, PublicKey};
 use crate::listen::listen;
+use crate::nat::NatError;
 use crate::nat::keeper::Keeper;
 use crate::nat::ruleset::Ruleset;
-use crate::nat::{BackEnd, NatError};
 use crate::relay::counters::{Counters, Snapshot};
 use crate::relay::table::{Entry, FlowTable};
 use crate::tunnel::flow::FlowStream;
@@ -39,6 +39,7 @@ use flows::GatewayFlow;
 use ingress::Relays;
 use tunnels::Tunnels;
 
+pub use crate::nat::BackEnd;
 pub use config::{EgressGrant, GatewayConfig, IngressGrant};
 pub use report::{GatewayReport, RulesState};
 

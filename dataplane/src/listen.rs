@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tracing::warn;
 
+use crate::relay::socket::reset_when_closed;
+
 /// Connections that the kernel may hold for us.
 const BACKLOG: u32 = 4096;
 /// Time to wait when the process is out of file descriptors.
@@ -19,6 +21,13 @@ pub(crate) fn listen(address: SocketAddrV4) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::V4(address))?;
     socket.listen(BACKLOG)
+}
+
+/// Opens a port whose connections are proxied.
+pub(crate) fn listen_proxied(address: SocketAddrV4) -> io::Result<TcpListener> {
+    let listener = listen(address)?;
+    reset_when_closed(&listener)?;
+    Ok(listener)
 }
 
 /// The next connection; `None` when that one failed, which says nothing of those after it.

@@ -39,7 +39,7 @@ impl Shared {
         listen: u16,
         transferred: &Transferred,
     ) -> Result<(), Reason> {
-        let socket = ProxiedSocket::new(stream).map_err(|_| Reason::PeerReset)?;
+        let socket = ProxiedSocket::new(stream);
         let pod = self.pod(*peer.ip()).await?;
         let (gateway, link) = self.tunnel(pod.source_ip).await?;
         let destination = self.config.load().egress.get(&listen).copied();

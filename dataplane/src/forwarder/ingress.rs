@@ -8,7 +8,6 @@ use tracing::debug;
 use super::flows::ForwarderFlow;
 use super::{GatewayEndpoint, Shared};
 use crate::relay::dial::dial_for;
-use crate::relay::socket::ProxiedSocket;
 use crate::relay::{Transferred, relay};
 use crate::tunnel::link::Incoming;
 use crate::tunnel::reason::Reason;
@@ -58,10 +57,7 @@ impl Shared {
             }
         };
         match dial_for(incoming.stream(), None, service).await {
-            Ok(stream) => {
-                let socket = ProxiedSocket::new(stream).map_err(|_| Reason::PeerReset)?;
-                relay(socket, incoming.accept(), transferred).await
-            }
+            Ok(socket) => relay(socket, incoming.accept(), transferred).await,
             Err(reason) => {
                 incoming.refuse(reason);
                 Err(reason)

@@ -118,7 +118,6 @@ impl Shared {
             return Err(Reason::Forbidden);
         }
         let source_ip = Some(grant.source_ip);
-        let stream = dial_for(incoming.stream(), source_ip, grant.destination).await?;
-        ProxiedSocket::new(stream).map_err(|_| Reason::PeerReset)
+        dial_for(incoming.stream(), source_ip, grant.destination).await
     }
 }

@@ -12,7 +12,7 @@ use tracing::debug;
 
 use super::flows::GatewayFlow;
 use super::{IngressGrant, Shared};
-use crate::listen::{accept, listen};
+use crate::listen::{accept, listen_proxied};
 use crate::relay::socket::ProxiedSocket;
 use crate::relay::{Transferred, relay};
 use crate::tunnel::reason::Reason;
@@ -54,7 +54,7 @@ impl Relays {
 
 impl Relay {
     fn open(dialled: u16, shared: &Arc<Shared>) -> io::Result<Self> {
-        let listener = listen(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
+        let listener = listen_proxied(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0))?;
         let port = listener.local_addr()?.port();
         let accepting = tokio::spawn(accept_dialled(Arc::clone(shared), listener, dialled));
         Ok(Self {
@@ -98,7 +98,7 @@ impl Shared {
         transferred: &Transferred,
     ) -> Result<(), Reason> {
         let local = stream.local_addr();
-        let socket = ProxiedSocket::new(stream).map_err(|_| Reason::PeerReset)?;
+        let socket = ProxiedSocket::new(stream);
         // The rules change the port and leave the address.
         let Ok(SocketAddr::V4(local)) = local else {
             return Err(Reason::PeerReset);

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 
+use super::socket::{ProxiedSocket, reset_when_closed};
 use crate::tunnel::flow::FlowStream;
 use crate::tunnel::reason::Reason;
 
@@ -21,14 +22,15 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) async fn dial(
     source_ip: Option<Ipv4Addr>,
     destination: SocketAddrV4,
-) -> Result<TcpStream, Reason> {
+) -> Result<ProxiedSocket, Reason> {
     let socket = TcpSocket::new_v4().map_err(|error| reason(&error))?;
+    reset_when_closed(&socket).map_err(|error| reason(&error))?;
     if let Some(source_ip) = source_ip {
         bind(&socket, source_ip)?;
     }
     let connecting = socket.connect(SocketAddr::V4(destination));
     match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => Ok(ProxiedSocket::new(stream)),
         Ok(Err(error)) => Err(reason(&error)),
         Err(_) => Err(Reason::TimedOut),
     }
@@ -42,7 +44,7 @@ pub(crate) async fn dial_for(
     flow: &FlowStream,
     source_ip: Option<Ipv4Addr>,
     destination: SocketAddrV4,
-) -> Result<TcpStream, Reason> {
+) -> Result<ProxiedSocket, Reason> {
     tokio::select! {
         dialled = dial(source_ip, destination) => dialled,
         reason = std::future::poll_fn(|cx| flow.poll_cut(cx)) => Err(reason),

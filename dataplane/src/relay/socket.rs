@@ -16,24 +16,29 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
 
-/// A proxied connection. However this process loses it, even killed, the peer sees a reset.
+/// Makes a socket one that is reset when it is closed, however that comes about, also by the death
+/// of this process. What a listening socket accepts inherits it: no connection is without it for
+/// a moment.
+///
+/// # Errors
+/// The kernel refuses an option.
+pub(crate) fn reset_when_closed<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&KEEPALIVE)
+}
+
+/// A proxied connection, which is reset unless it is said to be complete.
 #[derive(Debug)]
 pub(crate) struct ProxiedSocket {
     pub(super) stream: TcpStream,
 }
 
 impl ProxiedSocket {
-    /// Takes over a connection.
-    ///
-    /// # Errors
-    /// It is closed already.
-    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        let socket = SockRef::from(&stream);
-        // The kernel closes with a reset: only a complete connection takes this back.
-        socket.set_linger(Some(Duration::ZERO))?;
-        socket.set_tcp_keepalive(&KEEPALIVE)?;
-        Ok(Self { stream })
+    /// Takes over a connection that is made for it by [`reset_when_closed`].
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { stream }
     }
 
     /// Reads what fits into the chunk.

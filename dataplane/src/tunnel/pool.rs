@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::link::{Incoming, Link, Side};
 use super::ssh::client::dial;
+use super::ssh::settings::PULSE;
 use super::window::Budget;
 use crate::forwarder::GatewayEndpoint;
 use crate::identity::PrivateKey;
@@ -21,6 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A connection that lived so long broke for a reason of its own: the next try comes early.
 const PROVEN_AFTER: Duration = Duration::from_secs(10);
+/// Silence after which a tunnel is suspected to be dead: two signs of life are missing.
+const SUSPECT_AFTER: Duration = PULSE.saturating_mul(2);
 /// Bytes that the windows of one tunnel may grow by in sum.
 const TUNNEL_BUDGET: usize = 128 * 1024 * 1024;
 
@@ -108,11 +111,12 @@ impl Pool {
     }
 }
 
-/// Of tunnels that take flows, the one that carries the fewest.
+/// Of tunnels that take flows, the one that carries the fewest. One that has been silent for
+/// longer than it should may be dead, and is taken only if all have.
 pub(crate) fn least_loaded<'a>(links: impl Iterator<Item = &'a Link>) -> Option<Link> {
     let (_, link) = links
         .filter_map(|link| Some((link.load()?, link)))
-        .min_by_key(|(flows, _)| *flows)?;
+        .min_by_key(|(flows, link)| (link.silence() > SUSPECT_AFTER, *flows))?;
     Some(link.clone())
 }
 

@@ -1,7 +1,13 @@
 //! Both ends of the data plane over real ssh and real sockets, on hosts of their own.
 #![allow(clippy::unwrap_used)]
 
+mod admission;
+mod changes;
 mod egress;
+mod ends;
 mod host;
 mod ingress;
+mod isolation;
+mod recovery;
+mod rules;
 mod world;

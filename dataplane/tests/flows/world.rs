@@ -19,6 +19,7 @@ use extconn_dataplane::gateway::{
     EgressGrant, Gateway, GatewayConfig, GatewayOptions, IngressGrant,
 };
 use extconn_dataplane::identity::{PrivateKey, PublicKey};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -93,9 +94,10 @@ impl World {
     }
 
     pub async fn start_unconfigured() -> Self {
+        log_if_asked();
         let network = Network::start();
         let (key, host_key) = (PrivateKey::generate(), PrivateKey::generate());
-        let gateway = start_gateway(&network, &host_key).await;
+        let gateway = start_gateway(&network, &host_key, "172.30.0.1:2022").await;
         let mut options = ForwarderOptions::new(key.clone());
         options.listen = FORWARDER;
         let forwarder = network
@@ -150,8 +152,26 @@ impl World {
 
     /// A connection of a pod to what the forwarder listens on.
     pub async fn pod_connects(&self, pod: Ipv4Addr) -> TcpStream {
+        self.try_pod_connects(pod).await.unwrap()
+    }
+
+    pub async fn try_pod_connects(&self, pod: Ipv4Addr) -> std::io::Result<TcpStream> {
         let to = SocketAddrV4::new(FORWARDER, LISTEN);
-        self.network.cluster.run(connect(pod, to)).await.unwrap()
+        self.network.cluster.run(connect(pod, to)).await
+    }
+
+    /// Flows that the forwarder counted as broken for a reason.
+    pub fn broken(&self, label: &str) -> u64 {
+        let broken = self.forwarder.metrics().broken;
+        let reason = broken.iter().find(|(reason, _)| reason.label() == label);
+        reason.unwrap().1
+    }
+
+    /// A connection of a pod, and the external server's end of it.
+    pub async fn flow(&self, target: &TcpListener) -> (TcpStream, TcpStream) {
+        let client = self.pod_connects(POD_1).await;
+        let accepted = timeout(PATIENCE, target.accept()).await.unwrap();
+        (client, accepted.unwrap().0)
     }
 
     /// What the external server listens on.
@@ -160,9 +180,9 @@ impl World {
     }
 }
 
-pub async fn start_gateway(network: &Network, host_key: &PrivateKey) -> Gateway {
+pub async fn start_gateway(network: &Network, host_key: &PrivateKey, listen: &str) -> Gateway {
     let mut options = GatewayOptions::new(host_key.clone());
-    options.listen = GATEWAY;
+    options.listen = listen.parse().unwrap();
     let started = network.gateway.run(Gateway::start(options)).await;
     started.unwrap()
 }
@@ -207,4 +227,24 @@ pub async fn connect(from: Ipv4Addr, to: SocketAddrV4) -> std::io::Result<TcpStr
 
 pub async fn bind(address: SocketAddrV4) -> TcpListener {
     TcpListener::bind(address).await.unwrap()
+}
+
+/// How a stream ends for its reader: all bytes, or the error and how many came before it.
+pub async fn read_to_end(stream: &mut TcpStream) -> Result<Vec<u8>, (std::io::ErrorKind, usize)> {
+    let mut bytes = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    match read.expect("the stream ends in time") {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err((error.kind(), bytes.len())),
+    }
+}
+
+/// With `RUST_LOG` set, tests tell what both ends log.
+fn log_if_asked() {
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    // Another test of this process may have done it.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_test_writer()
+        .try_init();
 }

@@ -1,0 +1,176 @@
+//! What changes while flows are open: flows that are no longer allowed are cut, others stay.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use extconn_dataplane::forwarder::ForwarderConfig;
+use extconn_dataplane::gateway::GatewayConfig;
+use extconn_dataplane::identity::PrivateKey;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::world::{
+    PATIENCE, POD_1, POD_2, SOURCE_IP_1, STRANGER, World, gateway_config, peers, read_to_end,
+};
+
+const RESET: Result<Vec<u8>, (ErrorKind, usize)> = Err((ErrorKind::ConnectionReset, 0));
+
+/// Both directions work.
+async fn works(client: &mut TcpStream, server: &mut TcpStream) {
+    says(client, server).await;
+    says(server, client).await;
+}
+
+async fn says(from: &mut TcpStream, to: &mut TcpStream) {
+    from.write_all(b"still there?").await.unwrap();
+    let mut heard = [0; 12];
+    timeout(PATIENCE, to.read_exact(&mut heard))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn flows_of_a_pod_that_left_are_cut_and_those_of_others_stay() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, mut server) = world.flow(&target).await;
+    let mut other = world.pod_connects(POD_2).await;
+    let (mut other_server, _) = target.accept().await.unwrap();
+    let mut left = peers();
+    left.pods.remove(&POD_1);
+    world.forwarder.set_peers(left);
+    assert_eq!(read_to_end(&mut client).await, RESET);
+    assert_eq!(read_to_end(&mut server).await, RESET);
+    works(&mut other, &mut other_server).await;
+}
+
+#[tokio::test]
+async fn flows_of_a_pod_whose_address_another_pod_took_over_are_cut() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, mut server) = world.flow(&target).await;
+    let mut reused = peers();
+    reused.pods.get_mut(&POD_1).unwrap().uid = "another".to_owned();
+    world.forwarder.set_peers(reused);
+    assert_eq!(read_to_end(&mut client).await, RESET);
+    assert_eq!(read_to_end(&mut server).await, RESET);
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_before_its_pod_is_known_is_held() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let mut client = world.pod_connects(STRANGER).await;
+    client.write_all(b"early").await.unwrap();
+    let mut known = peers();
+    let mut pod = known.pods[&POD_1].clone();
+    pod.uid = "early".to_owned();
+    known.pods.insert(STRANGER, pod);
+    world.forwarder.set_peers(known);
+    let (mut server, peer) = timeout(PATIENCE, target.accept()).await.unwrap().unwrap();
+    assert_eq!(peer.ip(), SOURCE_IP_1);
+    let mut heard = [0; 5];
+    server.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"early");
+}
+
+#[tokio::test]
+async fn a_node_is_refused_and_named() {
+    let world = World::start().await;
+    let mut nodes = peers();
+    nodes.nodes.insert(POD_1);
+    world.forwarder.set_peers(nodes);
+    let mut client = world.pod_connects(POD_1).await;
+    assert_eq!(read_to_end(&mut client).await, RESET);
+    let mut report = world.forwarder.report();
+    let named = report.wait_for(|report| report.refused_nodes.contains(&POD_1));
+    timeout(PATIENCE, named).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_withdrawn_key_cuts_its_tunnels_and_flows() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, mut server) = world.flow(&target).await;
+    let another_key = PrivateKey::generate().public_key();
+    world.configure_gateway(gateway_config(another_key)).await;
+    assert_eq!(read_to_end(&mut client).await, RESET);
+    assert_eq!(read_to_end(&mut server).await, RESET);
+    let mut report = world.gateway.report();
+    let gone = report.wait_for(|report| report.tunnels.is_empty());
+    timeout(PATIENCE, gone).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_withdrawn_grant_cuts_its_flows_and_not_the_tunnel() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, _server) = world.flow(&target).await;
+    let mut other = world.pod_connects(POD_2).await;
+    let (mut other_server, _) = target.accept().await.unwrap();
+    let mut config = world.gateway_config();
+    let grants = config.egress.get_mut("shop").unwrap();
+    grants.retain(|grant| grant.source_ip != SOURCE_IP_1);
+    world.configure_gateway(config).await;
+    assert_eq!(read_to_end(&mut client).await, RESET);
+    works(&mut other, &mut other_server).await;
+    // The forwarder does not know, and is refused.
+    let mut refused = world.pod_connects(POD_1).await;
+    assert_eq!(read_to_end(&mut refused).await, RESET);
+    assert_eq!(world.broken("forbidden"), 1);
+}
+
+#[tokio::test]
+async fn an_unrelated_change_leaves_flows_alone() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, mut server) = world.flow(&target).await;
+    let mut config = world.forwarder_config();
+    config
+        .egress
+        .insert(9000, "203.0.113.7:9000".parse().unwrap());
+    world.configure_forwarder(config).await;
+    let gateway = GatewayConfig {
+        ingress: [].into(),
+        ..world.gateway_config()
+    };
+    world.configure_gateway(gateway).await;
+    works(&mut client, &mut server).await;
+}
+
+#[tokio::test]
+async fn a_removed_egress_entry_closes_its_port_and_cuts_its_flows() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, _server) = world.flow(&target).await;
+    let config = ForwarderConfig {
+        egress: [].into(),
+        ..world.forwarder_config()
+    };
+    world.configure_forwarder(config).await;
+    assert_eq!(read_to_end(&mut client).await, RESET);
+    assert!(world.forwarder.report().borrow().listening.is_empty());
+    let knocked = world.try_pod_connects(POD_1).await;
+    assert_eq!(knocked.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn draining_lets_flows_finish_and_accepts_no_others() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let (mut client, mut server) = world.flow(&target).await;
+    let draining = tokio::spawn({
+        let forwarder = Arc::clone(&world.forwarder);
+        async move { forwarder.drain(PATIENCE).await }
+    });
+    let mut report = world.forwarder.report();
+    let closed = report.wait_for(|report| report.listening.is_empty());
+    timeout(PATIENCE, closed).await.unwrap().unwrap();
+    works(&mut client, &mut server).await;
+    client.shutdown().await.unwrap();
+    server.shutdown().await.unwrap();
+    timeout(PATIENCE, draining).await.unwrap().unwrap();
+    assert_eq!(read_to_end(&mut client).await.unwrap(), b"");
+}
