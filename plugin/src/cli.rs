@@ -3,6 +3,7 @@
 pub(crate) mod duration;
 pub(crate) mod kubectl_flags;
 pub(crate) mod output;
+pub(crate) mod ssh;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -39,10 +40,14 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Install extconn in the cluster and a gateway on a host, or bring them up to date.
+    Init(crate::init::InitArgs),
     /// Show what is exposed, by which gateway, and whether it is healthy.
     Status(crate::status::StatusArgs),
     /// Give the pods behind Services a source IP towards an external server.
     Expose(crate::expose::ExposeArgs),
+    /// Remove extconn from the cluster and from its gateway hosts.
+    Uninstall(crate::uninstall::UninstallArgs),
     /// Print the versions of this plugin and of what runs in the cluster.
     Version(crate::version::VersionArgs),
 }

@@ -1,8 +1,10 @@
 //! The cluster: a client from kubectl's flags, and answers in the user's words.
 
+pub(crate) mod api_server;
 pub(crate) mod gateway_hosts;
 pub(crate) mod installation;
 pub(crate) mod kubeconfig;
+pub(crate) mod permissions;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -145,6 +147,11 @@ pub(crate) fn is_not_found(error: &kube::Error) -> bool {
 /// Whether the user may not do this.
 pub(crate) fn is_forbidden(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
+}
+
+/// Whether the object has changed since it was read.
+pub(crate) fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
 }
 
 fn explain(error: &kube::Error) -> Failure {

@@ -9,7 +9,7 @@ mod manifest;
 mod offers;
 mod questions;
 mod readiness;
-mod request;
+pub(crate) mod request;
 mod surroundings;
 
 use std::io::Read;

@@ -5,10 +5,15 @@ mod cluster;
 mod completion;
 mod expose;
 mod failure;
+mod helm;
+mod host;
+mod init;
 mod invocation;
+mod program;
 mod prompt;
 mod status;
 mod terminal;
+mod uninstall;
 mod version;
 
 use std::process::ExitCode;
@@ -24,6 +29,7 @@ use terminal::signals::{self, Interrupt};
 fn main() -> ExitCode {
     let Cli { kubectl, command } = Cli::parse();
     let terminal = Terminal::detect();
+    terminal::speak_up(kubectl.verbosity, terminal.talk.colours);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -60,6 +66,8 @@ async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
     match command {
         Command::Status(args) => interrupt.unless(status::run(invocation, args)).await,
         Command::Expose(args) => interrupt.unless(expose::run(invocation, args)).await,
+        Command::Init(args) => interrupt.unless(init::run(invocation, args)).await,
+        Command::Uninstall(args) => interrupt.unless(uninstall::run(invocation, args)).await,
         Command::Version(args) => interrupt.unless(version::run(invocation, args)).await,
     }
 }

@@ -85,3 +85,20 @@ impl Terminal {
         }
     }
 }
+
+/// Writes on standard error what `-v` asks for: from 1 the programs that are run, from 6 the
+/// requests to the API server.
+pub(crate) fn speak_up(verbosity: u8, colours: bool) {
+    let filter = match verbosity {
+        0 => return,
+        1..=5 => "kubectl_extconn=info",
+        _ => "kubectl_extconn=debug,kube_client=debug",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .without_time()
+        .init();
+}

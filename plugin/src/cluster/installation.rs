@@ -2,11 +2,17 @@
 
 use extconn_api::names;
 use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::{Cluster, api, is_forbidden};
 use crate::cli::ConnectorNamespace;
 use crate::failure::Failure;
+use crate::helm::ReleaseName;
+
+/// Annotations that helm puts on what it installs.
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
 /// Labels of the operator's Deployment.
 const OPERATOR_LABELS: &str = "app.kubernetes.io/name=extconn,app.kubernetes.io/component=operator";
@@ -84,4 +90,28 @@ pub(crate) async fn deployments(
         })
     };
     Ok(all.items.into_iter().filter(ours).collect())
+}
+
+/// The helm release that installed the operator, from what helm wrote on it.
+///
+/// # Errors
+/// The API server's refusal.
+pub(crate) async fn release(
+    cluster: &Cluster,
+    connector_namespace: &str,
+) -> Result<Option<ReleaseName>, Failure> {
+    match operators(cluster, Some(connector_namespace)).await {
+        Ok(operators) => Ok(operators.first().and_then(release_of)),
+        Err(error) if is_forbidden(&error) => Ok(None),
+        Err(error) => Err(api("look for the operator")(error)),
+    }
+}
+
+/// The helm release that installed this operator.
+pub(crate) fn release_of(operator: &Deployment) -> Option<ReleaseName> {
+    let annotations = operator.annotations();
+    Some(ReleaseName {
+        name: annotations.get(RELEASE_NAME)?.clone(),
+        namespace: annotations.get(RELEASE_NAMESPACE)?.clone(),
+    })
 }

@@ -15,6 +15,16 @@ pub(crate) struct Scope {
     pub name: Option<String>,
 }
 
+impl Scope {
+    /// All of all namespaces.
+    pub(crate) fn everywhere() -> Self {
+        Self {
+            namespace: None,
+            name: None,
+        }
+    }
+}
+
 /// What the API server has.
 #[derive(Clone, Debug)]
 pub(crate) struct Observed {
@@ -59,7 +69,11 @@ pub(crate) async fn observe(
     })
 }
 
-async fn external_services(
+/// The ExternalServices in the scope.
+///
+/// # Errors
+/// As [`observe`].
+pub(crate) async fn external_services(
     cluster: &Cluster,
     scope: &Scope,
 ) -> Result<Vec<ExternalService>, Failure> {

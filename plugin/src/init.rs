@@ -1,0 +1,387 @@
+//! `kubectl extconn init`: extconn into a cluster, a gateway onto a host; run again, it changes
+//! only what differs.
+
+mod binary;
+mod carry_out;
+mod discovery;
+mod gateway_install;
+mod host_files;
+mod plan;
+mod questions;
+mod registration;
+
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::ssh::SshArgs;
+use crate::cli::{ConnectorNamespace, YesArg, duration};
+use crate::cluster::gateway_hosts::GatewayHost;
+use crate::cluster::{Cluster, api_server};
+use crate::failure::Failure;
+use crate::helm::{Helm, Values};
+use crate::host::facts::HostFacts;
+use crate::host::preflight;
+use crate::host::ssh::{MayAsk, Ssh};
+use crate::invocation::Invocation;
+use crate::prompt::{self, Prompter};
+use crate::terminal::progress::Step;
+use crate::terminal::style::Mood;
+use discovery::Discovery;
+pub(crate) use host_files::UNINSTALL;
+use host_files::{HostFile, HostFiles, SourceIp};
+pub(crate) use questions::destination;
+
+/// Arguments of `init`.
+#[derive(Args, Debug, Default)]
+#[command(after_help = "\
+Examples:
+  # Answer questions
+  kubectl extconn init
+
+  # See everything that would be run and made
+  kubectl extconn init --gateway root@192.168.122.10 --source-ip 192.168.122.200 --dry-run
+
+  # Without questions: .200 is on the host already, the gateway assigns .201 to host0
+  kubectl extconn init --gateway root@192.168.122.10 --source-ip 192.168.122.200 \\
+      --source-ip 192.168.122.201 --yes
+
+  # Only the cluster's part; gateway hosts follow
+  kubectl extconn init --no-gateway --yes
+
+Run it again with the same answers and it changes nothing; with others, it changes just that.
+A second gateway host is one more `init --gateway`. An interrupted run is finished by the next.")]
+pub(crate) struct InitArgs {
+    /// Gateway host as ssh knows it, USER@HOST.
+    #[arg(long, value_name = "DESTINATION", value_parser = questions::destination)]
+    gateway: Option<String>,
+    /// Set up no gateway host.
+    #[arg(long, conflicts_with_all = ["gateway", "source_ips", "ssh_endpoint", "api_server"])]
+    no_gateway: bool,
+    /// Source IP that the cluster may use there, IP or IP=INTERFACE to have the gateway assign it;
+    /// may be repeated.
+    #[arg(long = "source-ip", value_name = "IP[=INTERFACE]", value_parser = questions::source_ip)]
+    source_ips: Vec<SourceIp>,
+    /// Address and port at which the cluster reaches the gateway; the host's own and 2022.
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = questions::endpoint)]
+    ssh_endpoint: Option<SocketAddrV4>,
+    /// Network in which external servers may be, 203.0.113.0/24; may be repeated; all if left out.
+    #[arg(long = "target-network", value_name = "CIDR")]
+    target_networks: Vec<String>,
+    /// Name of the gateway host in the cluster; its own if left out.
+    #[arg(long, value_name = "NAME")]
+    gateway_name: Option<String>,
+    /// API server as the gateway host reaches it; as this machine does if left out.
+    #[arg(long, value_name = "URL", value_parser = questions::server)]
+    api_server: Option<String>,
+    /// Gateway program to install; the one beside this plugin if left out.
+    #[arg(long, value_name = "FILE")]
+    gateway_binary: Option<PathBuf>,
+    /// File of values for the chart; may be repeated.
+    #[arg(long = "values", value_name = "FILE")]
+    values: Vec<PathBuf>,
+    /// Value for the chart, KEY=VALUE; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Change nothing: print each command and object.
+    #[arg(long)]
+    dry_run: bool,
+    /// How long each step may take.
+    #[arg(long, value_name = "DURATION", default_value = "3m", value_parser = duration::parse)]
+    timeout: Duration,
+    #[command(flatten)]
+    connector: ConnectorNamespace,
+    #[command(flatten)]
+    ssh: SshArgs,
+    #[command(flatten)]
+    yes: YesArg,
+}
+
+/// A gateway host as it is and as it shall be.
+struct Host {
+    ssh: Ssh,
+    facts: HostFacts,
+    wanted: GatewayHost,
+    files: HostFiles,
+    differing: Vec<&'static str>,
+    is_ready: bool,
+}
+
+/// Discovers, asks, plans, does.
+pub(crate) async fn run(invocation: &Invocation, args: InitArgs) -> Result<(), Failure> {
+    let cluster = Cluster::connect(&invocation.kubectl).await?;
+    let prompter = prompt::prompter(invocation.terminal, args.yes.yes || args.dry_run);
+    let step = Step::begin(invocation.terminal, "looking at the cluster");
+    let found = discovery::discover(&cluster, &args.connector).await?;
+    step.done(&summary(&cluster, &found));
+    if let Some(first) = found.missing.first() {
+        let all: Vec<String> = found.missing.iter().map(ToString::to_string).collect();
+        return Err(
+            Failure::could_not_run(format!("you may not {first}")).next(format!(
+                "ask a cluster administrator for: {}",
+                all.join("; ")
+            )),
+        );
+    }
+    let namespace = questions::connector_namespace(&args, &found, prompter.as_ref())?;
+    let host = if args.no_gateway {
+        None
+    } else {
+        Some(
+            look_at_host(
+                invocation,
+                &args,
+                &cluster,
+                &found,
+                &namespace,
+                prompter.as_ref(),
+            )
+            .await?,
+        )
+    };
+
+    let step = Step::begin(invocation.terminal, "looking at the helm release");
+    let helm = Helm::new(&invocation.kubectl, found.release.clone())?;
+    let release = helm.release().await?;
+    let mut values = Values {
+        files: args.values.clone(),
+        set: args.set.clone(),
+        ..Values::default()
+    };
+    values
+        .set
+        .insert(0, format!("connectorNamespace.name={namespace}"));
+    let mut chart_is_current = false;
+    if let Some(release) = &release {
+        values.present = helm.values().await?;
+        chart_is_current = release.status == "deployed" && helm.is_current(&values).await?;
+    }
+    step.done(
+        &release
+            .as_ref()
+            .map_or("there is no helm release yet".to_owned(), |release| {
+                format!(
+                    "the helm release {} is {}",
+                    found.release.name, release.status
+                )
+            }),
+    );
+
+    let remembered = host.as_ref().and_then(|host| {
+        found
+            .gateway_hosts
+            .iter()
+            .find(|known| known.name == host.wanted.name)
+    });
+    let steps = plan::plan(&plan::Situation {
+        release: release.as_ref(),
+        chart_is_current,
+        host: host.as_ref().map(|host| plan::HostSituation {
+            wanted: &host.wanted,
+            remembered,
+            facts: &host.facts,
+            differing: &host.differing,
+            is_ready: host.is_ready,
+        }),
+    });
+    let work = carry_out::Work {
+        cluster,
+        helm,
+        release,
+        values,
+        host,
+        namespace,
+        timeout: args.timeout,
+    };
+    if args.dry_run {
+        return invocation.terminal.print(&work.dry_run(&steps)?);
+    }
+    show_plan(invocation, &steps, &work);
+    if !steps.is_empty() && !prompter.agree("Do this?")? {
+        return Err(Failure::failed("nothing was changed"));
+    }
+    work.carry_out(invocation, &steps).await?;
+    invocation
+        .terminal
+        .print(&work.farewell(&steps, invocation.terminal.answer))
+}
+
+fn summary(cluster: &Cluster, found: &Discovery) -> String {
+    let state = if found.installed {
+        "extconn is installed"
+    } else {
+        "extconn is not installed yet"
+    };
+    let submariner = if found.submariner {
+        ", beside Submariner"
+    } else {
+        ""
+    };
+    format!(
+        "Kubernetes {} at {}: {state}{submariner}",
+        found.kubernetes,
+        cluster.server()
+    )
+}
+
+fn show_plan(invocation: &Invocation, steps: &[plan::Step], work: &carry_out::Work) {
+    let terminal = invocation.terminal;
+    if steps.is_empty() {
+        terminal.say(&format!(
+            "{} everything is in place already: there is nothing to change",
+            terminal.talk.sign(Mood::Good)
+        ));
+        return;
+    }
+    terminal.say(&terminal.talk.strong("Plan"));
+    for (number, step) in (1..).zip(steps) {
+        terminal.say(&format!(
+            "  {number}. {}",
+            plan::described(step, work.host.as_ref().map(|host| &host.wanted))
+        ));
+    }
+}
+
+async fn look_at_host(
+    invocation: &Invocation,
+    args: &InitArgs,
+    cluster: &Cluster,
+    found: &Discovery,
+    namespace: &str,
+    prompter: &dyn Prompter,
+) -> Result<Host, Failure> {
+    let destination = questions::gateway(args, found, prompter)?;
+    let may_ask = if prompter.is_interactive() {
+        MayAsk::Yes
+    } else {
+        MayAsk::No
+    };
+    // No spinner: ssh may ask for a passphrase.
+    invocation
+        .terminal
+        .say(&format!("logging in on {destination}"));
+    let ssh = Ssh::connect(&destination, &args.ssh, may_ask).await?;
+
+    let step = Step::begin(invocation.terminal, format!("looking at {destination}"));
+    let bare = gateway_install::look(&ssh, None, &[]).await?;
+    let present = gateway_install::present_host_file(&ssh).await?;
+    drop(step);
+    let present = present.filter(|present| present.connector_namespace == namespace);
+    let host_file = questions::host_file(
+        args,
+        namespace,
+        &bare,
+        present,
+        ssh.server_address(),
+        prompter,
+    )?;
+    let server = questions::api_server(args, &cluster.server(), None, prompter)?;
+
+    let step = Step::begin(invocation.terminal, format!("checking {destination}"));
+    let source_ips: Vec<String> = host_file
+        .source_ips
+        .iter()
+        .map(|source| source.ip.to_string())
+        .collect();
+    let facts = gateway_install::look(
+        &ssh,
+        Some((host_file.ssh_endpoint.port(), &server)),
+        &source_ips,
+    )
+    .await?;
+    let cluster_clock = api_server::clock(cluster).await?.unwrap_or(facts.clock);
+    let is_ready = gateway_install::is_ready(&ssh).await?;
+    let host_text = gateway_install::text_of(&ssh, &host_file).await?;
+    drop(step);
+    check_host(invocation, &facts, &host_file, &server, cluster_clock)?;
+
+    let architecture = preflight::go_architecture(&facts.architecture).unwrap_or_default();
+    let authority = api_server::certificate_authority(cluster).await?;
+    let files = HostFiles {
+        binary: binary::read(args.gateway_binary.as_deref(), architecture)?,
+        host_file: host_text,
+        kubeconfig: host_files::kubeconfig(
+            &server,
+            &authority,
+            cluster.config.tls_server_name.as_deref(),
+        ),
+    };
+    let differing = files.differing(&facts);
+    let wanted = GatewayHost {
+        name: host_file
+            .host_name
+            .clone()
+            .unwrap_or_else(|| facts.hostname.clone()),
+        ssh: destination,
+        ssh_endpoint: host_file.ssh_endpoint.to_string(),
+        source_ips: {
+            let mut ips: Vec<_> = host_file
+                .source_ips
+                .iter()
+                .map(|source| source.ip)
+                .collect();
+            ips.sort();
+            ips
+        },
+    };
+    Ok(Host {
+        ssh,
+        facts,
+        wanted,
+        files,
+        differing,
+        is_ready,
+    })
+}
+
+/// Shows every look at the host; ends the command if a gateway could not run there.
+fn check_host(
+    invocation: &Invocation,
+    facts: &HostFacts,
+    host_file: &HostFile,
+    server: &str,
+    cluster_clock: i64,
+) -> Result<(), Failure> {
+    let (api_host, api_port) = questions::host_and_port(server);
+    let items = preflight::judge(
+        facts,
+        &preflight::Wanted {
+            ssh_port: host_file.ssh_endpoint.port(),
+            source_ips: host_file
+                .source_ips
+                .iter()
+                .map(|source| (source.ip, source.assign_to.clone()))
+                .collect(),
+            api_server: format!("{api_host}:{api_port}"),
+            cluster_clock,
+        },
+    );
+    let style = invocation.terminal.talk;
+    for item in &items {
+        invocation
+            .terminal
+            .say(&format!("  {} {}", style.sign(item.mood), item.text));
+        if item.mood != Mood::Good {
+            invocation
+                .terminal
+                .say(&format!("    {} {}", style.strong("next:"), item.next));
+        }
+    }
+    let bad: Vec<&preflight::Item> = items.iter().filter(|item| item.mood == Mood::Bad).collect();
+    match bad.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Failure::failed(format!(
+            "no gateway can run on {}: {}",
+            facts.hostname, one.text
+        ))
+        .next(one.next.clone())),
+        several => Err(Failure::failed(format!(
+            "no gateway can run on {}: {} things are in the way",
+            facts.hostname,
+            several.len()
+        ))
+        .next("follow each step above, then run this again")),
+    }
+}

@@ -1,0 +1,229 @@
+//! Does what was planned, showing progress; each step may be repeated.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::plan::{Step as Planned, TokenNeed};
+use super::{Host, gateway_install, registration};
+use crate::cluster::{Cluster, gateway_hosts};
+use crate::failure::Failure;
+use crate::helm::release::Release;
+use crate::helm::{Helm, Values};
+use crate::invocation::Invocation;
+use crate::terminal::progress::Step;
+use crate::terminal::style::Style;
+
+/// Everything that the steps need.
+pub(crate) struct Work {
+    pub(super) cluster: Cluster,
+    pub(super) helm: Helm,
+    pub(super) release: Option<Release>,
+    pub(super) values: Values,
+    pub(super) host: Option<Host>,
+    pub(super) namespace: String,
+    pub(super) timeout: Duration,
+}
+
+impl Work {
+    /// Does the steps in order, then waits until the gateway has reported to the cluster.
+    ///
+    /// # Errors
+    /// Those of the first step that fails; the steps before it stand.
+    pub(crate) async fn carry_out(
+        &self,
+        invocation: &Invocation,
+        steps: &[Planned],
+    ) -> Result<(), Failure> {
+        for planned in steps {
+            let step = Step::begin(invocation.terminal, self.doing(planned));
+            match self.one(planned, &step).await {
+                Ok(done) => step.done(&done),
+                Err(failure) => {
+                    step.failed();
+                    return Err(failure);
+                }
+            }
+        }
+        let Some(host) = &self.host else {
+            return Ok(());
+        };
+        let step = Step::begin(
+            invocation.terminal,
+            format!("waiting for gateway {}", host.wanted.name),
+        );
+        let ready = async {
+            gateway_install::wait_until_ready(&host.ssh, &step, self.timeout).await?;
+            registration::wait(
+                &self.cluster,
+                &self.namespace,
+                &host.wanted.source_ips,
+                &step,
+                self.timeout,
+            )
+            .await
+        };
+        match ready.await {
+            Ok(()) => step.done(&format!(
+                "gateway {} has reported to the cluster and holds its source IPs",
+                host.wanted.name
+            )),
+            Err(failure) => {
+                step.failed();
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    fn doing(&self, planned: &Planned) -> String {
+        match planned {
+            Planned::RecoverRelease(status) => {
+                format!("clearing away the release that was left {status}")
+            }
+            Planned::InstallChart => "installing extconn with helm".to_owned(),
+            Planned::UpgradeChart => "upgrading extconn with helm".to_owned(),
+            Planned::RememberHost => "writing down the gateway host".to_owned(),
+            Planned::InstallGateway { .. } => "installing the gateway".to_owned(),
+        }
+    }
+
+    /// What is so afterwards.
+    async fn one(&self, planned: &Planned, step: &Step) -> Result<String, Failure> {
+        match planned {
+            Planned::RecoverRelease(status) => {
+                if let Some(release) = &self.release {
+                    self.helm.recover(release).await?;
+                }
+                Ok(format!(
+                    "the release that was left {status} is cleared away"
+                ))
+            }
+            Planned::InstallChart | Planned::UpgradeChart => {
+                self.helm
+                    .install(&self.values, self.timeout.as_secs())
+                    .await?;
+                Ok(format!("the operator runs in namespace {}", self.namespace))
+            }
+            Planned::RememberHost => {
+                let Some(host) = &self.host else {
+                    return Ok(String::new());
+                };
+                gateway_hosts::remember(&self.cluster, &self.namespace, &host.wanted).await?;
+                Ok(format!("gateway host {} is written down", host.wanted.name))
+            }
+            Planned::InstallGateway { token, .. } => {
+                let Some(host) = &self.host else {
+                    return Ok(String::new());
+                };
+                let token = match token {
+                    TokenNeed::New => {
+                        Some(gateway_install::token(&self.cluster, &self.namespace).await?)
+                    }
+                    TokenNeed::Keep => None,
+                };
+                gateway_install::carry_out(&host.ssh, &host.files, token, step).await?;
+                Ok(format!("the gateway is installed on {}", host.wanted.name))
+            }
+        }
+    }
+
+    /// Every command and object of the steps, as one would type and apply them.
+    ///
+    /// # Errors
+    /// The values cannot be written to a file.
+    pub(crate) fn dry_run(&self, steps: &[Planned]) -> Result<String, Failure> {
+        if steps.is_empty() {
+            return Ok("# everything is in place already: there is nothing to change\n".to_owned());
+        }
+        let mut text = String::new();
+        let mut line =
+            |line: String| writeln!(text, "{line}").expect("a string takes all that is written");
+        for planned in steps {
+            line(format!(
+                "# {}",
+                super::plan::described(planned, self.host.as_ref().map(|host| &host.wanted))
+            ));
+            match (planned, &self.host) {
+                (Planned::RecoverRelease(_), _) => line(
+                    "helm rollback, or helm uninstall if there is no earlier revision".to_owned(),
+                ),
+                (Planned::InstallChart | Planned::UpgradeChart, _) => {
+                    line(
+                        self.helm
+                            .install_program(&self.values, self.timeout.as_secs())?
+                            .to_string(),
+                    );
+                }
+                (Planned::RememberHost, Some(host)) => {
+                    let object = crate::cli::output::yaml(&host.wanted.object(&self.namespace));
+                    line(format!(
+                        "kubectl apply --server-side -f - <<'EOF'\n{object}EOF"
+                    ));
+                }
+                (Planned::InstallGateway { token, .. }, Some(host)) => {
+                    if *token == TokenNeed::New {
+                        line(format!(
+                            "kubectl create token extconn-gateway -n {} --duration 24h > token",
+                            self.namespace
+                        ));
+                    }
+                    line(format!(
+                        "cat > gateway.yaml <<'EOF'\n{}EOF",
+                        host.files.host_file
+                    ));
+                    line(format!(
+                        "cat > kubeconfig <<'EOF'\n{}EOF",
+                        host.files.kubeconfig
+                    ));
+                    for command in gateway_install::commands(&host.ssh, &host.files, *token) {
+                        line(command);
+                    }
+                }
+                (_, None) => {}
+            }
+            line(String::new());
+        }
+        Ok(text)
+    }
+
+    /// What is so, and what to do next.
+    pub(crate) fn farewell(&self, steps: &[Planned], style: Style) -> String {
+        let mut text = String::new();
+        let changed = if steps.is_empty() {
+            "Nothing had to be changed"
+        } else {
+            "Done"
+        };
+        match &self.host {
+            Some(host) => {
+                let ips: Vec<String> = host
+                    .wanted
+                    .source_ips
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect();
+                let _ = writeln!(
+                    text,
+                    "{changed}: gateway {} offers the source IPs {}.",
+                    style.strong(&host.wanted.name),
+                    ips.join(", ")
+                );
+                let _ = writeln!(
+                    text,
+                    "The cluster must reach {} (TCP).\n",
+                    style.strong(&host.wanted.ssh_endpoint)
+                );
+                let _ = writeln!(text, "Next:\n  kubectl extconn expose");
+            }
+            None => {
+                let _ = writeln!(
+                    text,
+                    "{changed}: extconn runs in namespace {}.\n",
+                    self.namespace
+                );
+                let _ = writeln!(text, "Next:\n  kubectl extconn init --gateway USER@HOST");
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,121 @@
+//! Finds out what is in the cluster before anything is asked or changed.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use kube::api::Api;
+
+use crate::cli::ConnectorNamespace;
+use crate::cluster::gateway_hosts::{self, GatewayHost};
+use crate::cluster::permissions::{self, Permission};
+use crate::cluster::{Cluster, api, installation, is_forbidden};
+use crate::failure::Failure;
+use crate::helm::ReleaseName;
+
+/// Oldest Kubernetes that the chart takes.
+const OLDEST: (u32, u32) = (1, 31);
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub(crate) struct Discovery {
+    /// `v1.37.2`.
+    pub kubernetes: String,
+    /// Namespace in which extconn runs or will run.
+    pub connector_namespace: String,
+    /// The helm release that installed it, or the one to make.
+    pub release: ReleaseName,
+    /// Whether an operator is there.
+    pub installed: bool,
+    /// Whether the Submariner project is there, which may be so.
+    pub submariner: bool,
+    /// Gateway hosts that were set up before.
+    pub gateway_hosts: Vec<GatewayHost>,
+    /// What the user may not do but must.
+    pub missing: Vec<Permission>,
+}
+
+/// Looks around.
+///
+/// # Errors
+/// The cluster is too old, holds somebody else's CRDs of our names, or does not answer.
+pub(crate) async fn discover(
+    cluster: &Cluster,
+    arg: &ConnectorNamespace,
+) -> Result<Discovery, Failure> {
+    let version = cluster
+        .client
+        .apiserver_version()
+        .await
+        .map_err(api("ask for the version of Kubernetes"))?;
+    let digits = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .unwrap_or(0)
+    };
+    if (digits(&version.major), digits(&version.minor)) < OLDEST {
+        return Err(Failure::could_not_run(format!(
+            "Kubernetes {} is too old",
+            version.git_version
+        ))
+        .next(format!(
+            "upgrade the cluster to {}.{} or later",
+            OLDEST.0, OLDEST.1
+        )));
+    }
+    let connector_namespace = installation::connector_namespace(cluster, arg).await?;
+    let operators = match installation::operators(cluster, Some(&connector_namespace)).await {
+        Ok(operators) => operators,
+        Err(error) if is_forbidden(&error) => Vec::new(),
+        Err(error) => return Err(api("look for the operator")(error)),
+    };
+    let release = operators
+        .first()
+        .and_then(installation::release_of)
+        .unwrap_or_default();
+    let needed = permissions::of_init(&connector_namespace, &release.namespace);
+    Ok(Discovery {
+        kubernetes: version.git_version,
+        installed: !operators.is_empty(),
+        submariner: crds_are_ours_to_make(cluster).await?,
+        gateway_hosts: gateway_hosts::list(cluster, &connector_namespace).await?,
+        missing: permissions::missing(cluster, needed).await?,
+        connector_namespace,
+        release,
+    })
+}
+
+/// Whether the Submariner project is there.
+///
+/// # Errors
+/// A CRD of our name belongs to somebody else.
+async fn crds_are_ours_to_make(cluster: &Cluster) -> Result<bool, Failure> {
+    let crds: Api<CustomResourceDefinition> = Api::all(cluster.client.clone());
+    for ours in extconn_api::crds() {
+        let name = ours.name_any();
+        let found = match crds.get_opt(&name).await {
+            Ok(found) => found,
+            Err(error) if is_forbidden(&error) => return Ok(false),
+            Err(error) => {
+                return Err(api(format_args!("read CustomResourceDefinition {name}"))(
+                    error,
+                ));
+            }
+        };
+        let foreign = found.filter(|found| {
+            found
+                .spec
+                .versions
+                .iter()
+                .all(|v| v.name != ours.spec.versions[0].name)
+        });
+        if foreign.is_some() {
+            return Err(Failure::could_not_run(format!(
+                "CustomResourceDefinition {name} is there and is not ours"
+            ))
+            .next("two programs cannot share it: remove the other one first"));
+        }
+    }
+    let submariner = crds.get_opt("gateways.submariner.io").await;
+    Ok(submariner.map_err(api("look for Submariner"))?.is_some())
+}

@@ -1,0 +1,218 @@
+//! Pure: the files that make a gateway host.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::host::facts::HostFacts;
+
+/// The gateway's own installer and what it installs.
+pub(crate) const INSTALL: &str = include_str!("../../../gateway/install.sh");
+/// The gateway's own uninstaller.
+pub(crate) const UNINSTALL: &str = include_str!("../../../gateway/uninstall.sh");
+const UNIT: &str = include_str!("../../../gateway/systemd/extconn-gateway.service");
+const SYSUSERS: &str = include_str!("../../../gateway/systemd/sysusers.conf");
+
+/// Where the gateway keeps its token.
+const TOKEN_FILE: &str = "/var/lib/extconn/token";
+
+/// What the cluster may use on a gateway host: the part of the host file that `init` speaks of.
+/// Fields that it does not know are kept as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HostFile {
+    /// The ssh server as the cluster reaches it.
+    pub ssh_endpoint: SocketAddrV4,
+    /// The source IPs.
+    #[serde(rename = "sourceIPs")]
+    pub source_ips: Vec<SourceIp>,
+    /// The only networks that may be reached; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_networks: Option<Vec<String>>,
+    /// Namespace of the Gateway and Forwarder objects.
+    #[serde(default = "connector_namespace")]
+    pub connector_namespace: String,
+    /// Name of the host in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_name: Option<String>,
+    /// Whatever else the administrator wrote.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, serde_json::Value>,
+}
+
+/// A source IP and who assigns it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SourceIp {
+    /// The address.
+    pub ip: Ipv4Addr,
+    /// Interface to which the gateway assigns it; the administrator assigns it if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assign_to: Option<String>,
+}
+
+fn connector_namespace() -> String {
+    extconn_api::names::CONNECTOR_NAMESPACE.to_owned()
+}
+
+impl HostFile {
+    /// Reads a host file.
+    ///
+    /// # Errors
+    /// What it does not understand.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        serde_yaml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The file's text.
+    pub(crate) fn text(&self) -> String {
+        let yaml = serde_yaml::to_string(self).expect("a host file has string keys only");
+        format!(
+            "# What the cluster may use on this host; its administrator has the last word.\n\
+             # Written by `kubectl extconn init`, which keeps what you change.\n{yaml}"
+        )
+    }
+}
+
+/// The gateway's kubeconfig: no credential in it but the name of the token's file.
+pub(crate) fn kubeconfig(
+    server: &str,
+    certificate_authority: &str,
+    tls_server_name: Option<&str>,
+) -> String {
+    let mut cluster = json!({"server": server, "certificate-authority-data": base64(certificate_authority.as_bytes())});
+    if let Some(name) = tls_server_name {
+        cluster["tls-server-name"] = name.into();
+    }
+    let kubeconfig = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "extconn",
+        "clusters": [{"name": "extconn", "cluster": cluster}],
+        "users": [{"name": "extconn", "user": {"tokenFile": TOKEN_FILE}}],
+        "contexts": [{"name": "extconn", "context": {"cluster": "extconn", "user": "extconn"}}],
+    });
+    serde_yaml::to_string(&kubeconfig).expect("a kubeconfig has string keys only")
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use ::base64::Engine;
+    ::base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// Everything that is copied to the host, but for the token.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct HostFiles {
+    /// The gateway program.
+    pub binary: Vec<u8>,
+    /// Text of the host file.
+    pub host_file: String,
+    /// Text of the kubeconfig.
+    pub kubeconfig: String,
+}
+
+impl HostFiles {
+    /// What goes into the staging folder: path within it and content.
+    pub(crate) fn staged(&self) -> Vec<(&'static str, &[u8])> {
+        vec![
+            ("install.sh", INSTALL.as_bytes()),
+            ("systemd/extconn-gateway.service", UNIT.as_bytes()),
+            ("systemd/sysusers.conf", SYSUSERS.as_bytes()),
+            ("extconn-gateway", &self.binary),
+            ("gateway.yaml", self.host_file.as_bytes()),
+            ("kubeconfig", self.kubeconfig.as_bytes()),
+        ]
+    }
+
+    /// Installed files that are missing or differ, in the order of installation.
+    pub(crate) fn differing(&self, facts: &HostFacts) -> Vec<&'static str> {
+        let wanted: [(&str, &[u8]); 5] = [
+            ("/etc/sysusers.d/extconn.conf", SYSUSERS.as_bytes()),
+            ("/usr/local/bin/extconn-gateway", &self.binary),
+            ("/etc/extconn/gateway.yaml", self.host_file.as_bytes()),
+            ("/etc/extconn/kubeconfig", self.kubeconfig.as_bytes()),
+            (
+                "/etc/systemd/system/extconn-gateway.service",
+                UNIT.as_bytes(),
+            ),
+        ];
+        let differs = |(path, content): &(&'static str, &[u8])| {
+            facts.files.get(*path) != Some(&sha256(content))
+        };
+        wanted
+            .into_iter()
+            .filter(differs)
+            .map(|(path, _)| path)
+            .collect()
+    }
+}
+
+/// SHA-256 in lower-case hex.
+pub(crate) fn sha256(content: &[u8]) -> String {
+    Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: &str = "
+# mine
+sshEndpoint: 192.0.2.1:2022
+sourceIPs:
+  - ip: 192.0.2.10
+  - ip: 192.0.2.11
+    assignTo: eth0
+httpListen: 127.0.0.1:9999
+";
+
+    #[test]
+    fn a_host_file_is_read_with_its_defaults_and_keeps_what_is_unknown() {
+        let file = HostFile::parse(WRITTEN).unwrap();
+        assert_eq!(file.connector_namespace, "external-services");
+        assert_eq!(file.source_ips[1].assign_to.as_deref(), Some("eth0"));
+        assert_eq!(HostFile::parse(&file.text()), Ok(file.clone()));
+        assert!(file.text().contains("127.0.0.1:9999"), "{}", file.text());
+    }
+
+    #[test]
+    fn only_what_differs_is_installed() {
+        let files = HostFiles {
+            binary: b"x".to_vec(),
+            host_file: "h".into(),
+            kubeconfig: "k".into(),
+        };
+        let mut facts = HostFacts::default();
+        assert_eq!(files.differing(&facts).len(), 5);
+        for (path, content) in [
+            ("/etc/sysusers.d/extconn.conf", SYSUSERS),
+            ("/etc/systemd/system/extconn-gateway.service", UNIT),
+            ("/usr/local/bin/extconn-gateway", "x"),
+            ("/etc/extconn/gateway.yaml", "h"),
+            ("/etc/extconn/kubeconfig", "old"),
+        ] {
+            facts
+                .files
+                .insert(path.to_owned(), sha256(content.as_bytes()));
+        }
+        assert_eq!(files.differing(&facts), ["/etc/extconn/kubeconfig"]);
+    }
+
+    #[test]
+    fn the_kubeconfig_holds_no_credential() {
+        let text = kubeconfig("https://192.0.2.100:6443", "PEM", None);
+        let value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+        assert_eq!(
+            value["clusters"][0]["cluster"]["certificate-authority-data"],
+            "UEVN"
+        );
+        assert_eq!(
+            value["users"][0]["user"],
+            json!({"tokenFile": "/var/lib/extconn/token"})
+        );
+    }
+}
