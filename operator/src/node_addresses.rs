@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use extconn_api::names;
-use futures::{FutureExt, StreamExt, future, stream};
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node};
 use kube::Client;
 use kube::api::{Api, ObjectMeta};
 use kube::runtime::watcher;
 use tokio::time::timeout;
 
-use crate::controller::{Context, stores};
+use crate::controller::Context;
+use crate::controller::stores::{wait_for, watched};
 use crate::reconcile::put;
 
 /// How soon a write that failed is tried again.
@@ -22,22 +23,20 @@ const RETRY: Duration = Duration::from_secs(10);
 
 /// Keeps the ConfigMap in line with the Nodes; ends with its watches.
 pub async fn publish(client: Client, context: Arc<Context>) {
-    let nodes = watcher(Api::<Node>::all(client.clone()), watcher::Config::default());
-    let (nodes, node_changes) = stores::stored(nodes);
+    let nodes = watched(Api::<Node>::all(client.clone()), watcher::Config::default());
     let own =
         watcher::Config::default().fields(&format!("metadata.name={}", names::NODE_ADDRESSES));
     let namespace = &context.settings.connector_namespace;
-    let published = watcher(Api::<ConfigMap>::namespaced(client, namespace), own);
-    let (published, published_changes) = stores::stored(published);
+    let published = watched(Api::<ConfigMap>::namespaced(client, namespace), own);
     // An empty list makes no change, so that all has been seen is one of its own.
-    let all_seen = {
-        let (nodes, published) = (nodes.clone(), published.clone());
-        async move { future::join(nodes.wait_until_ready(), published.wait_until_ready()).await }
+    let all_seen = async {
+        wait_for(&nodes.all_seen).await?;
+        wait_for(&published.all_seen).await
     };
     let changes = stream::select(
         stream::select(
-            node_changes.map(|change| change.map(|_| ())),
-            published_changes.map(|change| change.map(|_| ())),
+            nodes.changes.map(|change| change.map(|_| ())),
+            published.changes.map(|change| change.map(|_| ())),
         ),
         stream::once(all_seen).map(|_| Ok(())),
     );
@@ -52,18 +51,17 @@ pub async fn publish(client: Client, context: Arc<Context>) {
             Ok(Some(Ok(()))) | Err(_) => {}
         }
         // Half a list would let the other nodes through.
-        let all_seen = nodes.wait_until_ready().now_or_never().is_some()
-            && published.wait_until_ready().now_or_never().is_some();
-        if !all_seen {
+        if !(*nodes.all_seen.borrow() && *published.all_seen.borrow()) {
             continue;
         }
         let addresses = nodes
+            .store
             .state()
             .iter()
             .flat_map(|node| addresses(node))
             .collect();
         let desired = config_map(namespace, &addresses);
-        let observed = published.state().pop();
+        let observed = published.store.state().pop();
         if let Err(error) = put(&api, desired, observed.as_deref()).await {
             tracing::warn!(%error, "failed to publish the node addresses, trying again");
         }

@@ -6,24 +6,46 @@ use std::sync::Arc;
 
 use extconn_api::{ExternalService, Forwarder, Gateway, names};
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryFutureExt, future};
+use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::PartialObjectMeta;
-use kube::runtime::reflector::store::WriterDropped;
-use kube::runtime::reflector::{self, Store};
+use kube::runtime::reflector::{self, Lookup, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use crate::reconcile::ownership;
 
+/// Whether a store has seen everything that there is. Any number of tasks may wait for it.
+pub type AllSeen = tokio::sync::watch::Receiver<bool>;
+
+/// A watch has ended: the process is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a watch has ended")]
+pub struct WatchEnded;
+
+/// Waits until everything has been seen.
+///
+/// # Errors
+/// The watch has ended.
+pub async fn wait_for(all_seen: &AllSeen) -> Result<(), WatchEnded> {
+    let mut all_seen = all_seen.clone();
+    all_seen
+        .wait_for(|seen| *seen)
+        .await
+        .map(|_| ())
+        .map_err(|_| WatchEnded)
+}
+
 /// What is known of the cluster.
 #[derive(Clone)]
 pub struct Stores {
     /// Connector namespace.
     pub connector_namespace: String,
+    /// One for each store.
+    pub all_seen: Vec<AllSeen>,
     /// All ExternalServices.
     pub external_services: Store<ExternalService>,
     /// All Services: sources, and those that the operator made.
@@ -71,49 +93,53 @@ pub struct Watches {
 
 /// Stores, and the watches that fill them.
 pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
-    let everything = watcher::Config::default();
+    let everything = watcher::Config::default;
     let ours = || {
         let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
         watcher::Config::default().labels(&selector)
     };
-    let (external_services, external_service_changes) =
-        stored(watcher(Api::all(client.clone()), everything.clone()));
-    let (services, service_changes) = stored(watcher(Api::all(client.clone()), everything.clone()));
-    let (forwarders, forwarder_changes) = stored(watcher(
-        connector(client, connector_namespace),
-        everything.clone(),
-    ));
-    let (gateways, gateway_changes) =
-        stored(watcher(connector(client, connector_namespace), everything));
-    let (deployments, deployment_changes) =
-        stored(watcher(connector(client, connector_namespace), ours()));
-    let (service_accounts, service_account_changes) =
-        stored(watcher(connector(client, connector_namespace), ours()));
-    let (roles, role_changes) = stored(watcher(connector(client, connector_namespace), ours()));
-    let (role_bindings, role_binding_changes) = stored(watcher(Api::all(client.clone()), ours()));
-    let (pods, pod_changes) = stored(watcher(connector(client, connector_namespace), ours()));
+    let external_services = watched(Api::all(client.clone()), everything());
+    let services = watched(Api::all(client.clone()), everything());
+    let forwarders = watched(connector(client, connector_namespace), everything());
+    let gateways = watched(connector(client, connector_namespace), everything());
+    let deployments = watched(connector(client, connector_namespace), ours());
+    let service_accounts = watched(connector(client, connector_namespace), ours());
+    let roles = watched(connector(client, connector_namespace), ours());
+    let role_bindings = watched(Api::all(client.clone()), ours());
+    let pods = watched(connector(client, connector_namespace), ours());
     let stores = Stores {
         connector_namespace: connector_namespace.to_owned(),
-        external_services,
-        services,
-        forwarders,
-        gateways,
-        deployments,
-        service_accounts,
-        roles,
-        role_bindings,
-        pods,
+        all_seen: vec![
+            external_services.all_seen,
+            services.all_seen,
+            forwarders.all_seen,
+            gateways.all_seen,
+            deployments.all_seen,
+            service_accounts.all_seen,
+            roles.all_seen,
+            role_bindings.all_seen,
+            pods.all_seen,
+        ],
+        external_services: external_services.store,
+        services: services.store,
+        forwarders: forwarders.store,
+        gateways: gateways.store,
+        deployments: deployments.store,
+        service_accounts: service_accounts.store,
+        roles: roles.store,
+        role_bindings: role_bindings.store,
+        pods: pods.store,
     };
     let watches = Watches {
-        external_services: external_service_changes,
-        services: service_changes,
-        forwarders: forwarder_changes,
-        gateways: gateway_changes,
-        deployments: deployment_changes,
-        service_accounts: service_account_changes,
-        roles: role_changes,
-        role_bindings: role_binding_changes,
-        pods: pod_changes,
+        external_services: external_services.changes,
+        services: services.changes,
+        forwarders: forwarders.changes,
+        gateways: gateways.changes,
+        deployments: deployments.changes,
+        service_accounts: service_accounts.changes,
+        roles: roles.changes,
+        role_bindings: role_bindings.changes,
+        pods: pods.changes,
     };
     (stores, watches)
 }
@@ -125,55 +151,63 @@ where
     Api::namespaced(client.clone(), namespace)
 }
 
-/// The store of one kind and the stream that fills it.
-pub fn stored<K>(
-    events: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
-) -> (Store<K>, Changes<K>)
+/// A store of one kind, and the stream that fills it.
+pub struct Watched<K: Lookup<DynamicType = ()> + Clone + 'static> {
+    /// What is known.
+    pub store: Store<K>,
+    /// Whether the store holds everything that there is.
+    ///
+    /// `Store::wait_until_ready` is of no use: it wakes only the last of those who wait, and the
+    /// Controller is one of them.
+    pub all_seen: AllSeen,
+    /// What changes.
+    pub changes: Changes<K>,
+}
+
+/// Watches objects of one kind.
+pub fn watched<K>(api: Api<K>, config: watcher::Config) -> Watched<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    stored(watcher(api, config))
+}
+
+fn stored<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
+    let (all_seen_tx, all_seen) = tokio::sync::watch::channel(false);
     let changes = events
         .default_backoff()
         // Often the larger half of an object, and nobody here reads it.
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
+        .inspect_ok(move |event| {
+            if matches!(event, watcher::Event::InitDone) {
+                all_seen_tx.send_replace(true);
+            }
+        })
         .touched_objects()
         .boxed();
-    (store, changes)
+    Watched {
+        store,
+        all_seen,
+        changes,
+    }
 }
 
 impl Stores {
     /// Waits until every store has seen everything that there is.
-    pub async fn wait_until_ready(&self) -> Result<(), WriterDropped> {
-        let Self {
-            connector_namespace: _,
-            external_services,
-            services,
-            forwarders,
-            gateways,
-            deployments,
-            service_accounts,
-            roles,
-            role_bindings,
-            pods,
-        } = self;
-        future::try_join5(
-            external_services.wait_until_ready(),
-            services.wait_until_ready(),
-            forwarders.wait_until_ready(),
-            gateways.wait_until_ready(),
-            deployments.wait_until_ready(),
-        )
-        .and_then(|_| {
-            future::try_join4(
-                service_accounts.wait_until_ready(),
-                roles.wait_until_ready(),
-                role_bindings.wait_until_ready(),
-                pods.wait_until_ready(),
-            )
-        })
-        .await?;
+    ///
+    /// # Errors
+    /// A watch has ended: the process is stopping.
+    pub async fn wait_until_ready(&self) -> Result<(), WatchEnded> {
+        for all_seen in &self.all_seen {
+            wait_for(all_seen).await?;
+        }
         Ok(())
     }
 
@@ -181,5 +215,47 @@ impl Stores {
     pub fn rivals(&self, external_service: &ExternalService) -> Vec<Arc<ExternalService>> {
         self.external_services
             .state_filter(|other| ownership::are_rivals(external_service, other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use kube::runtime::watcher::Event;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn everybody_who_waits_for_a_store_is_woken() {
+        let mut service = Service::default();
+        service.metadata.name = Some("shop".into());
+        let (event_tx, mut event_rx) = mpsc::unbounded_channel();
+        let events = futures::stream::poll_fn(move |cx| event_rx.poll_recv(cx));
+        let Watched {
+            store: _,
+            all_seen,
+            mut changes,
+        } = stored::<Service>(events);
+        let waiting: Vec<_> = (0..3)
+            .map(|_| {
+                let all_seen = all_seen.clone();
+                tokio::spawn(async move { wait_for(&all_seen).await })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        for event in [Event::Init, Event::InitApply(service)] {
+            event_tx.send(Ok(event)).unwrap();
+        }
+        assert!(
+            changes.next().now_or_never().is_none(),
+            "nothing is told before all is seen"
+        );
+        assert!(wait_for(&all_seen).now_or_never().is_none());
+        event_tx.send(Ok(Event::InitDone)).unwrap();
+        let _ = changes.next().now_or_never();
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap(), Ok(()));
+        }
     }
 }

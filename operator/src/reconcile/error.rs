@@ -1,7 +1,8 @@
 //! Why a reconcile failed. Every variant is retried with backoff.
 
 use kube::runtime::finalizer;
-use kube::runtime::reflector::store::WriterDropped;
+
+use crate::controller::stores::WatchEnded;
 
 /// Why a reconcile failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,8 +21,8 @@ pub enum Error {
     #[error("{}", join(.0))]
     Several(Vec<Error>),
     /// A watch has ended for good: the process is stopping.
-    #[error("a watch has ended")]
-    WatchEnded(#[from] WriterDropped),
+    #[error(transparent)]
+    WatchEnded(#[from] WatchEnded),
     /// The finalizer could not be set or removed, or what it guards has failed.
     #[error("{}", innermost(.0))]
     Finalizer(#[source] Box<finalizer::Error<Error>>),

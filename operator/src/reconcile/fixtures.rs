@@ -84,6 +84,7 @@ pub fn observed(documents: &str) -> Observed {
 fn stores(documents: &str) -> Stores {
     Stores {
         connector_namespace: names::CONNECTOR_NAMESPACE.into(),
+        all_seen: vec![],
         external_services: store(documents),
         services: store(documents),
         forwarders: store(documents),
