@@ -20,9 +20,8 @@ pub enum LogFormat {
 /// Call it once, before the first event: a second call does nothing.
 pub fn init(format: LogFormat) {
     // Every retry of a watch is a line of ours too; the library's own repeats it without context.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("info,kube_client=error,kube_runtime=error,russh=error")
-    });
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=off,russh=error"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)

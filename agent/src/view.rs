@@ -140,8 +140,8 @@ async fn follow_events<K>(
                 last_failure = Instant::now();
                 failures = failures.saturating_add(1);
                 let forbidden = is_forbidden(&error);
-                // A refusal does not heal by itself: one line says it.
-                if !forbidden || failures == 1 {
+                // An outage may last: the first failure says all, the others that it goes on.
+                if failures.is_power_of_two() {
                     warn!(
                         what,
                         failures,
