@@ -1,17 +1,18 @@
 //! A complete view of objects of one kind, kept up to date by a watch.
 //!
 //! It is replaced as a whole, and only by a list that the API server completed: an outage, an
-//! error or half a list leaves the last one in place.
+//! error, half a list or an object that makes no sense leave in place what was there.
+
+mod snapshot;
 
 use std::fmt::Debug;
-use std::hash::Hash;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
-use kube::runtime::reflector::{self, Lookup, Store};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource};
+use futures::StreamExt;
+use kube::core::{DeserializeGuard, NamespaceResourceScope};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,6 +20,8 @@ use tracing::{info, warn};
 
 use crate::client::WATCH_SECONDS;
 use crate::logs::causes;
+
+use snapshot::{Snapshot, Taken};
 
 /// Longest wait between two tries to reach the API server.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
@@ -35,38 +38,19 @@ pub fn bell() -> (Bell, watch::Receiver<u64>) {
     (Arc::new(ring_tx), ring_rx)
 }
 
-fn ring(bell: &Bell) {
+/// Rings a bell.
+pub fn ring(bell: &Bell) {
     bell.send_modify(|count| *count = count.wrapping_add(1));
-}
-
-/// Whether a view may be relied on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// No list was completed yet: nothing can be said.
-    Unknown,
-    /// As before, and the API server says that it never will be.
-    Forbidden,
-    /// A list was completed.
-    Synced,
 }
 
 /// A view and the task that follows it; dropping it ends the task.
 #[derive(Debug)]
-pub struct View<K>
-where
-    K: Lookup + Clone + 'static,
-    K::DynamicType: Hash + Eq + Clone + Debug,
-{
-    store: Store<K>,
-    progress: watch::Receiver<Progress>,
+pub struct View<K> {
+    snapshot: Arc<Mutex<Snapshot<K>>>,
     task: JoinHandle<()>,
 }
 
-impl<K> Drop for View<K>
-where
-    K: Lookup + Clone + 'static,
-    K::DynamicType: Hash + Eq + Clone + Debug,
-{
+impl<K> Drop for View<K> {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -74,106 +58,116 @@ where
 
 impl<K> View<K>
 where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
 {
-    /// Follows what `selection` selects. `what` names it in the log; `prune` drops from each
-    /// object what nobody reads; `bell` rings after each change.
+    /// Follows what `selection` selects in a namespace. `what` names it in the log; `prune` drops
+    /// from each object what nobody reads; `bell` rings after each change.
     pub fn follow(
-        api: Api<K>,
+        client: &Client,
+        namespace: &str,
         selection: watcher::Config,
         what: impl Into<String>,
         prune: impl Fn(&mut K) + Send + 'static,
         bell: Bell,
     ) -> Self {
-        let (store, writer) = reflector::store();
-        let (progress_tx, progress) = watch::channel(Progress::Unknown);
-        let events = watcher(api, selection.timeout(WATCH_SECONDS))
-            .modify(move |object| {
-                object.meta_mut().managed_fields = None;
-                prune(object);
-            })
-            .reflect(writer);
-        let task = tokio::spawn(follow_events(events, what.into(), progress_tx, bell));
-        Self {
-            store,
-            progress,
-            task,
-        }
+        let api = Api::namespaced(client.clone(), namespace);
+        let snapshot = Arc::default();
+        let follower = Follower {
+            snapshot: Arc::clone(&snapshot),
+            what: what.into(),
+            bell,
+            failures: 0,
+            last_failure: Instant::now(),
+        };
+        let task = tokio::spawn(follower.follow(api, selection.timeout(WATCH_SECONDS), prune));
+        Self { snapshot, task }
     }
 
-    /// All objects, in no particular order; `None` until the first list was completed.
+    /// All objects in order of name; `None` until the first list was completed.
     pub fn objects(&self) -> Option<Vec<Arc<K>>> {
-        (*self.progress.borrow() == Progress::Synced).then(|| self.store.state())
-    }
-
-    /// Whether the API server refuses to list the objects and has never listed them.
-    pub fn is_forbidden(&self) -> bool {
-        *self.progress.borrow() == Progress::Forbidden
+        locked(&self.snapshot).objects()
     }
 }
 
-async fn follow_events<K>(
-    events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in here is left half-done by a panic.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Follower<K> {
+    snapshot: Arc<Mutex<Snapshot<K>>>,
     what: String,
-    progress_tx: watch::Sender<Progress>,
     bell: Bell,
-) {
-    let mut events = std::pin::pin!(events);
-    let mut failures: u32 = 0;
-    let mut last_failure = Instant::now();
-    while let Some(event) = events.next().await {
-        match event {
-            // Only a completed list counts, and only it ends an outage.
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-            Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => {
-                if failures > 0 {
-                    info!(what, failures, "watch is back");
-                    failures = 0;
+    failures: u32,
+    last_failure: Instant,
+}
+
+impl<K> Follower<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    async fn follow(
+        mut self,
+        api: Api<DeserializeGuard<K>>,
+        selection: watcher::Config,
+        prune: impl Fn(&mut K),
+    ) {
+        let mut events = std::pin::pin!(watcher(api, selection));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
+                    let taken = locked(&self.snapshot).take(event, &prune);
+                    self.note(taken);
                 }
-                progress_tx.send_replace(Progress::Synced);
-                ring(&bell);
-            }
-            Err(error) => {
-                if last_failure.elapsed() > CALM {
-                    failures = 0;
-                }
-                last_failure = Instant::now();
-                failures = failures.saturating_add(1);
-                let forbidden = is_forbidden(&error);
-                // An outage may last: the first failure says all, the others that it goes on.
-                if failures.is_power_of_two() {
-                    warn!(
-                        what,
-                        failures,
-                        error = causes(&error),
-                        "watch failed, the last view stays"
-                    );
-                }
-                if forbidden && refuse(&progress_tx) {
-                    ring(&bell);
-                }
-                tokio::time::sleep(backoff(failures)).await;
+                Err(error) => tokio::time::sleep(self.note_failure(&error)).await,
             }
         }
     }
-}
 
-/// Notes a refusal; whether it is the first and nothing was ever listed.
-fn refuse(progress_tx: &watch::Sender<Progress>) -> bool {
-    progress_tx.send_if_modified(|progress| {
-        let first = *progress == Progress::Unknown;
-        if first {
-            *progress = Progress::Forbidden;
+    fn note(&mut self, taken: Taken) {
+        let what = &self.what;
+        match taken {
+            Taken::Pending => {}
+            Taken::Changed => {
+                if self.failures > 0 {
+                    info!(what, failures = self.failures, "watch is back");
+                    self.failures = 0;
+                }
+                ring(&self.bell);
+            }
+            Taken::Unreadable { name, error } => {
+                warn!(
+                    what,
+                    name, error, "an object makes no sense, its last version stays"
+                );
+            }
         }
-        first
-    })
-}
+    }
 
-fn is_forbidden(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.is_forbidden(),
-        _ => false,
+    /// How long to wait after a failure.
+    fn note_failure(&mut self, error: &watcher::Error) -> Duration {
+        if self.last_failure.elapsed() > CALM {
+            self.failures = 0;
+        }
+        self.last_failure = Instant::now();
+        self.failures = self.failures.saturating_add(1);
+        // An outage may last: the first failure says all, the others that it goes on.
+        if self.failures.is_power_of_two() {
+            let (what, failures) = (&self.what, self.failures);
+            warn!(
+                what,
+                failures,
+                error = causes(error),
+                "watch failed, the last view stays"
+            );
+        }
+        backoff(self.failures)
     }
 }
 
@@ -181,7 +175,6 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 /// agents do not come back at once.
 fn backoff(failures: u32) -> Duration {
     let doubled = Duration::from_millis(100) * 2_u32.saturating_pow(failures.min(10));
-    doubled
-        .min(LONGEST_BACKOFF)
-        .mul_f64(1.0 + rand::random::<f64>() / 2.0)
+    let jitter = 1.0 + rand::random::<f64>() / 2.0;
+    doubled.min(LONGEST_BACKOFF).mul_f64(jitter)
 }

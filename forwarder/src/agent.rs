@@ -78,25 +78,26 @@ impl Agent {
         let public_key = key.public_key();
         let forwarders: Api<ForwarderObject> = Api::namespaced(client.clone(), &args.pod_namespace);
         let manager = names::field_manager::forwarder(&args.pod_name);
-        let publisher = Publisher::new(forwarders.clone(), manager);
+        let publisher = Publisher::new(forwarders, manager);
         let (told_tx, told) = watch::channel(Told::new());
         let (heard_tx, heard) = watch::channel(Heard::new());
         let publishing = tokio::spawn(publisher.clone().keep(told, heard, only_replica));
-        let config_maps: Api<ConfigMap> = Api::namespaced(client.clone(), &args.pod_namespace);
         Self {
             http_port: args.http_port,
             pod_name: args.pod_name.clone(),
             public_key,
             plane: Forwarder::start(ForwarderOptions::new(key)),
             object: View::follow(
-                forwarders,
+                client,
+                &args.pod_namespace,
                 only(&args.forwarder),
                 format!("forwarder {}", args.forwarder),
                 |_| (),
                 bell.clone(),
             ),
             node_addresses: View::follow(
-                config_maps,
+                client,
+                &args.pod_namespace,
                 only(names::NODE_ADDRESSES),
                 format!("configmap {}", names::NODE_ADDRESSES),
                 |_| (),

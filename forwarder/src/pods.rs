@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use extconn_agent::view::{Bell, View};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use tracing::info;
 
 use crate::peers::SERVICE_NAME;
@@ -49,7 +49,8 @@ impl Pods {
 
     fn view(&self, namespace: &str) -> View<EndpointSlice> {
         View::follow(
-            Api::namespaced(self.client.clone(), namespace),
+            &self.client,
+            namespace,
             watcher::Config::default().labels(SERVICE_NAME),
             format!("endpointslices of namespace {namespace}"),
             prune,

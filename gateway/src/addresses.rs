@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use extconn_agent::view::Bell;
+use extconn_agent::view::{self, Bell};
 use futures::{StreamExt, TryStreamExt};
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
@@ -78,7 +78,7 @@ impl Addresses {
             while events.next().await.is_some() {
                 match refresh(&follower, &followed_tx).await {
                     Ok(false) => {}
-                    Ok(true) => bell.send_modify(|count| *count = count.wrapping_add(1)),
+                    Ok(true) => view::ring(&bell),
                     Err(error) => warn!(%error, "addresses stay as last known"),
                 }
             }

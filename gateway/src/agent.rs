@@ -76,20 +76,14 @@ impl Agent {
     ) -> Self {
         let namespace = &parts.host.connector_namespace;
         let gateways: Api<GatewayObject> = Api::namespaced(client.clone(), namespace);
-        let publisher = Publisher::new(gateways.clone(), names::field_manager::GATEWAY);
+        let publisher = Publisher::new(gateways, names::field_manager::GATEWAY);
         let (told_tx, told) = watch::channel(Told::new());
         let (heard_tx, heard) = watch::channel(Heard::new());
         tokio::spawn(publisher.keep(told, heard, Clone::clone));
         let all = watcher::Config::default;
         Self {
-            gateways: View::follow(gateways, all(), "gateways", |_| (), bell.clone()),
-            forwarders: View::follow(
-                Api::namespaced(client.clone(), namespace),
-                all(),
-                "forwarders",
-                |_| (),
-                bell,
-            ),
+            gateways: View::follow(client, namespace, all(), "gateways", |_| (), bell.clone()),
+            forwarders: View::follow(client, namespace, all(), "forwarders", |_| (), bell),
             parts,
             told_tx,
             heard_tx,

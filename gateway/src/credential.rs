@@ -59,44 +59,64 @@ pub async fn read(kubeconfig: &Path) -> anyhow::Result<(Config, PathBuf)> {
 /// Renews the token for ever, long before its end. The client reads the file again by itself, at
 /// least once a minute.
 pub async fn keep_renewed(client: Client, token_file: PathBuf, meters: Arc<Meters>) {
+    let mut renewer = Renewer {
+        client,
+        token_file,
+        meters,
+        made_here: None,
+    };
     let mut failures = 0;
     loop {
-        let claims = match claims(&token_file) {
-            Ok(claims) => claims,
+        let wait = match renewer.look().await {
+            Ok(wait) => {
+                failures = 0;
+                wait.min(LOOK)
+            }
             Err(error) => {
                 failures += 1;
-                warn!(
-                    error = format!("{error:#}"),
-                    "cannot renew the token, trying again"
-                );
-                sleep(token::retry_in(failures)).await;
-                continue;
+                let error = format!("{error:#}");
+                warn!(failures, error, "cannot renew the token, trying again");
+                token::retry_in(failures)
             }
         };
-        meters.set_token_end(claims.life.map(|(_, end)| end));
-        let wait = token::renew_in(claims.life, Timestamp::now().as_second());
-        if !wait.is_zero() {
-            sleep(wait.min(LOOK)).await;
-            continue;
-        }
-        match renew(&client, &claims, &token_file).await {
-            Ok(()) => {
-                info!("renewed the Kubernetes token");
-                failures = 0;
-                // A server that gives tokens of seconds is not asked without a pause.
-                sleep(token::retry_in(1)).await;
-            }
-            Err(error) => {
-                failures += 1;
-                warn!(
-                    failures,
-                    error = format!("{error:#}"),
-                    "cannot renew the token, trying again"
-                );
-                sleep(token::retry_in(failures)).await;
-            }
-        }
+        // A server that gives tokens of seconds is not asked without a pause.
+        sleep(wait.max(token::retry_in(1))).await;
     }
+}
+
+struct Renewer {
+    client: Client,
+    token_file: PathBuf,
+    meters: Arc<Meters>,
+    /// The token that was made last, and its life by this host's clock.
+    made_here: Option<(Claims, Option<(i64, i64)>)>,
+}
+
+impl Renewer {
+    /// Reads the token, since a person may have put another there, and renews it if it is time.
+    /// Gives the time until it is.
+    async fn look(&mut self) -> anyhow::Result<Duration> {
+        let claims = claims(&self.token_file)?;
+        self.meters.set_token_end(claims.life.map(|(_, end)| end));
+        let life = match &self.made_here {
+            Some((made, life)) if *made == claims => *life,
+            _ => claims.life,
+        };
+        let wait = token::renew_in(life, now());
+        if !wait.is_zero() {
+            return Ok(wait);
+        }
+        let made = renew(&self.client, &claims, &self.token_file).await?;
+        info!("renewed the Kubernetes token");
+        self.meters.set_token_end(made.life.map(|(_, end)| end));
+        let life = token::life_by(now(), made.life);
+        self.made_here = Some((made, life));
+        Ok(token::renew_in(life, now()))
+    }
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_second()
 }
 
 fn claims(token_file: &Path) -> anyhow::Result<Claims> {
@@ -105,7 +125,7 @@ fn claims(token_file: &Path) -> anyhow::Result<Claims> {
     token::claims(&text).with_context(|| format!("use the token in {}", token_file.display()))
 }
 
-async fn renew(client: &Client, claims: &Claims, token_file: &Path) -> anyhow::Result<()> {
+async fn renew(client: &Client, claims: &Claims, token_file: &Path) -> anyhow::Result<Claims> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &claims.namespace);
     let request = TokenRequest {
         spec: TokenRequestSpec {
@@ -122,7 +142,7 @@ async fn renew(client: &Client, claims: &Claims, token_file: &Path) -> anyhow::R
         Err(_) => bail!("no answer of the API server in {} s", DEADLINE.as_secs()),
     };
     let status = answer.status.context("the API server made no token")?;
-    token::claims(&status.token).context("use the new token")?;
+    let claims = token::claims(&status.token).context("use the new token")?;
     state_files::write(token_file, status.token.as_bytes())?;
-    Ok(())
+    Ok(claims)
 }

@@ -68,18 +68,29 @@ pub fn claims(token: &str) -> Result<Claims, TokenError> {
     })
 }
 
+/// Tolerance for a clock that is behind the API server's, in seconds.
+const SKEW: i64 = 60;
+
 /// How long to wait before a token is renewed, `now` being in seconds since 1970: until two
-/// thirds of its life are over. A token without an end is replaced by one with an end at once.
+/// thirds of its life are over. A token without an end is replaced by one with an end at once, and
+/// one that only begins in the future too: the clock is behind, and its end may be near.
 pub fn renew_in(life: Option<(i64, i64)>, now: i64) -> Duration {
     let Some((start, end)) = life else {
         return Duration::ZERO;
     };
-    let length = end.saturating_sub(start).max(0);
-    let due = start.saturating_add(length / 3 * 2);
-    let wait = due.saturating_sub(now);
-    // A clock that is behind must not put the renewal off past the token's end.
-    let wait = wait.clamp(0, length / 3 * 2);
-    Duration::from_secs(u64::try_from(wait).unwrap_or_default())
+    if start.saturating_sub(now) > SKEW {
+        return Duration::ZERO;
+    }
+    let due = start.saturating_add(end.saturating_sub(start).max(0) / 3 * 2);
+    let wait = due.saturating_sub(now).max(0);
+    Duration::from_secs(wait.unsigned_abs())
+}
+
+/// The life of a token that was made just now, by this host's clock: however wrong that is, it
+/// runs as fast as the API server's.
+pub fn life_by(now: i64, life: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    let (start, end) = life?;
+    Some((now, now.saturating_add(end.saturating_sub(start).max(0))))
 }
 
 /// How long to wait after `failures` renewals failed in a row: 1 s, doubled up to 1 min.
@@ -111,14 +122,28 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_clock_or_life_does_not_put_it_off() {
-        // An hour behind: the token seems to begin in an hour.
-        assert_eq!(
-            renew_in(Some((NOW + 3600, NOW + 3600 + DAY)), NOW).as_secs(),
-            16 * 3600
-        );
+    fn a_token_that_begins_in_the_future_is_renewed_at_once() {
+        let life = |ahead| Some((NOW + ahead, NOW + ahead + DAY));
+        assert_eq!(renew_in(life(3600), NOW), Duration::ZERO);
+        assert_eq!(renew_in(life(10), NOW).as_secs(), 16 * 3600 + 10);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_does_not_renew_again_and_again() {
+        for wrong in [-2 * DAY, 2 * DAY] {
+            let here = NOW + wrong;
+            let life = life_by(here, Some((NOW, NOW + DAY)));
+            assert_eq!(renew_in(life, here).as_secs(), 16 * 3600);
+            assert_eq!(renew_in(life, here + 16 * 3600), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn nonsense_is_renewed_at_once() {
         assert_eq!(renew_in(Some((NOW, NOW - DAY)), NOW), Duration::ZERO);
-        assert_eq!(renew_in(Some((i64::MIN, i64::MAX)), NOW).as_secs() % 2, 0);
+        assert_eq!(renew_in(Some((i64::MAX, i64::MIN)), NOW), Duration::ZERO);
+        assert_eq!(life_by(NOW, Some((i64::MAX, i64::MIN))), Some((NOW, NOW)));
+        assert_eq!(life_by(NOW, None), None);
     }
 
     #[test]
