@@ -46,6 +46,10 @@ pub(crate) enum Command {
     Status(crate::status::StatusArgs),
     /// Give the pods behind Services a source IP towards an external server.
     Expose(crate::expose::ExposeArgs),
+    /// Check that all is there that extconn needs, and that all of it is well.
+    Check(crate::check::CheckArgs),
+    /// Print what operator, forwarders and gateways say.
+    Logs(crate::logs::LogsArgs),
     /// Remove extconn from the cluster and from its gateway hosts.
     Uninstall(crate::uninstall::UninstallArgs),
     /// Print the versions of this plugin and of what runs in the cluster.

@@ -5,6 +5,7 @@ pub(crate) mod gateway_hosts;
 pub(crate) mod installation;
 pub(crate) mod kubeconfig;
 pub(crate) mod permissions;
+pub(crate) mod pods;
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -8,3 +8,12 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 pub(crate) fn external_service_names() -> ArgValueCompleter {
     ArgValueCompleter::new(|_current: &OsStr| -> Vec<CompletionCandidate> { Vec::new() })
 }
+
+/// Completes the name of a check or of a group of checks.
+pub(crate) fn check_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|current: &OsStr| -> Vec<CompletionCandidate> {
+        let names = crate::check::names().into_iter();
+        let fitting = names.filter(|name| name.starts_with(&*current.to_string_lossy()));
+        fitting.map(CompletionCandidate::new).collect()
+    })
+}

@@ -93,7 +93,7 @@ impl Helm {
             return Ok(None);
         }
         Err(
-            Failure::could_not_run(format!("helm status: {}", said.complaint())).next(format!(
+            Failure::could_not_run(format!("helm status: {}", said.error_text())).next(format!(
                 "make `{}` work",
                 self.program(["status", &self.release.name])
             )),
@@ -148,7 +148,7 @@ impl Helm {
         if said.ok() {
             return Ok(());
         }
-        Err(Failure::failed(format!("helm: {}", said.complaint())).next(format!(
+        Err(Failure::failed(format!("helm: {}", said.error_text())).next(format!(
             "`kubectl extconn check` looks for the cause; `{}` shows the release; then run this again",
             self.program(["status", &self.release.name])
         )))
@@ -186,7 +186,7 @@ impl Helm {
         if said.ok() || said.stderr.contains("not found") {
             return Ok(());
         }
-        Err(Failure::failed(format!("helm: {}", said.complaint()))
+        Err(Failure::failed(format!("helm: {}", said.error_text()))
             .next("see the job's log: `kubectl -n external-services logs job/extconn-cleanup`; then run this again"))
     }
 
@@ -262,7 +262,7 @@ impl Helm {
         if said.ok() {
             return Ok(said.stdout);
         }
-        Err(Failure::failed(format!("helm: {}", said.complaint()))
+        Err(Failure::failed(format!("helm: {}", said.error_text()))
             .next(format!("make `{program}` work")))
     }
 }

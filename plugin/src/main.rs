@@ -1,14 +1,18 @@
 //! `kubectl extconn`: parses, dispatches, prints, exits.
 
+mod check;
 mod cli;
 mod cluster;
 mod completion;
+#[cfg(test)]
+mod derived;
 mod expose;
 mod failure;
 mod helm;
 mod host;
 mod init;
 mod invocation;
+mod logs;
 mod program;
 mod prompt;
 mod status;
@@ -64,6 +68,8 @@ fn main() -> ExitCode {
 async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
     let interrupt = &invocation.interrupt;
     match command {
+        Command::Check(args) => interrupt.unless(check::run(invocation, args)).await,
+        Command::Logs(args) => interrupt.unless(logs::run(invocation, args)).await,
         Command::Status(args) => interrupt.unless(status::run(invocation, args)).await,
         Command::Expose(args) => interrupt.unless(expose::run(invocation, args)).await,
         Command::Init(args) => interrupt.unless(init::run(invocation, args)).await,

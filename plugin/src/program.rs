@@ -1,6 +1,5 @@
 //! Runs the user's own programs: ssh, helm.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::process::Stdio;
 
@@ -139,6 +138,21 @@ impl Said {
             }),
         }
     }
+
+    /// All that it complained about from its line `Error: …` on, as one line.
+    pub(crate) fn error_text(&self) -> String {
+        let from = self
+            .stderr
+            .find("Error: ")
+            .map_or(0, |at| at + "Error: ".len());
+        let lines = self.stderr[from..].lines().map(str::trim);
+        let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        if lines.is_empty() {
+            self.complaint()
+        } else {
+            lines.join("; ")
+        }
+    }
 }
 
 impl fmt::Display for Program {
@@ -160,10 +174,10 @@ pub(crate) fn quoted(word: &str) -> String {
 }
 
 /// Whether a program of this name is on the PATH.
-pub(crate) fn is_installed(name: impl AsRef<OsStr>) -> bool {
+pub(crate) fn is_installed(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| {
-        let file = folder.join(name.as_ref());
+        let file = folder.join(name);
         file.is_file() || file.with_extension("exe").is_file()
     })
 }

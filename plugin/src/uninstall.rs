@@ -150,19 +150,19 @@ struct Work<'a> {
 
 impl Work<'_> {
     async fn carry_out(&self, planned: &Planned) -> Result<(), Failure> {
-        if let Planned::RemoveGateway(host) = planned {
+        if let Planned::Gateway(host) = planned {
             // No spinner: ssh may ask for a passphrase.
             return self.remove_gateway(host).await;
         }
         let step = Step::begin(self.invocation.terminal, plan::described(planned, 0));
         let done = match planned {
-            Planned::RemoveGateway(_) => return Ok(()),
-            Planned::RemoveRelease => self.helm.uninstall(self.args.timeout.as_secs()).await,
-            Planned::RemoveCrds(names) => self.remove_crds(names).await,
+            Planned::Gateway(_) => return Ok(()),
+            Planned::Release => self.helm.uninstall(self.args.timeout.as_secs()).await,
+            Planned::Crds(names) => self.remove_crds(names).await,
         };
         match done {
             Ok(()) => step.done(&match planned {
-                Planned::RemoveCrds(_) => "the CustomResourceDefinitions are gone".to_owned(),
+                Planned::Crds(_) => "the CustomResourceDefinitions are gone".to_owned(),
                 _ => format!(
                     "the release {} is gone from the cluster",
                     self.release_name.name

@@ -198,7 +198,7 @@ impl Drop for Connection {
                 &self.destination,
             ]);
             tracing::info!("{exit}");
-            let mut exit = std::process::Command::from(exit.command().into_std());
+            let mut exit = exit.command().into_std();
             let quiet = std::process::Stdio::null;
             let _ = exit.stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
         }

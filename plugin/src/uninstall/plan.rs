@@ -33,11 +33,11 @@ pub(crate) struct Situation<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Planned {
     /// A gateway, and what the cluster knows of its host.
-    RemoveGateway(GatewayHost),
+    Gateway(GatewayHost),
     /// The helm release: operator, forwarders, namespace.
-    RemoveRelease,
+    Release,
     /// The CRDs of these names.
-    RemoveCrds(Vec<String>),
+    Crds(Vec<String>),
 }
 
 /// What there is to remove. Hosts come first: the notes on them go with the release, and an
@@ -50,20 +50,20 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Vec<Planned> {
                 .iter()
                 .find(|host| host.ssh == *destination)
                 .cloned();
-            vec![Planned::RemoveGateway(
+            vec![Planned::Gateway(
                 known.unwrap_or_else(|| unknown_host(destination)),
             )]
         }
         Scope::Everything { hosts, crds } => {
             let mut steps = Vec::new();
             if *hosts {
-                steps.extend(situation.known.iter().cloned().map(Planned::RemoveGateway));
+                steps.extend(situation.known.iter().cloned().map(Planned::Gateway));
             }
             if situation.has_release {
-                steps.push(Planned::RemoveRelease);
+                steps.push(Planned::Release);
             }
             if *crds && !situation.crds.is_empty() {
-                steps.push(Planned::RemoveCrds(situation.crds.to_vec()));
+                steps.push(Planned::Crds(situation.crds.to_vec()));
             }
             steps
         }
@@ -87,16 +87,14 @@ fn unknown_host(destination: &str) -> GatewayHost {
 /// The step as the user reads it.
 pub(crate) fn described(step: &Planned, external_services: usize) -> String {
     match step {
-        Planned::RemoveGateway(host) => {
+        Planned::Gateway(host) => {
             format!(
                 "remove the gateway from {}: service, nat rules, assigned source IPs, files, user",
                 host.ssh
             )
         }
-        Planned::RemoveRelease => {
-            "remove operator and forwarders from the cluster with helm".to_owned()
-        }
-        Planned::RemoveCrds(names) => {
+        Planned::Release => "remove operator and forwarders from the cluster with helm".to_owned(),
+        Planned::Crds(names) => {
             let with = match external_services {
                 0 => String::new(),
                 1 => ", and with them 1 ExternalService".to_owned(),
@@ -135,8 +133,8 @@ mod tests {
     #[test]
     fn hosts_go_before_the_notes_on_them() {
         let hosts = [
-            Planned::RemoveGateway(host("root@gw1")),
-            Planned::RemoveGateway(host("root@gw2")),
+            Planned::Gateway(host("root@gw1")),
+            Planned::Gateway(host("root@gw2")),
         ];
         let [one, two] = hosts.clone();
         check(
@@ -145,7 +143,7 @@ mod tests {
                 crds: false,
             },
             true,
-            &[one, two, Planned::RemoveRelease],
+            &[one, two, Planned::Release],
         );
         check(
             Scope::Everything {
@@ -166,10 +164,7 @@ mod tests {
         check(
             scope,
             true,
-            &[
-                Planned::RemoveRelease,
-                Planned::RemoveCrds(vec!["a".into()]),
-            ],
+            &[Planned::Release, Planned::Crds(vec!["a".into()])],
         );
     }
 
@@ -178,9 +173,9 @@ mod tests {
         check(
             Scope::OneHost("root@gw2".into()),
             true,
-            &[Planned::RemoveGateway(host("root@gw2"))],
+            &[Planned::Gateway(host("root@gw2"))],
         );
-        let other = Planned::RemoveGateway(unknown_host("me@gw3"));
+        let other = Planned::Gateway(unknown_host("me@gw3"));
         check(Scope::OneHost("me@gw3".into()), true, &[other]);
     }
 }

@@ -1,0 +1,28 @@
+//! Pure: check `version-skew`.
+
+use crate::check::{Check, Verdict, When};
+use crate::version::report::Versions;
+
+pub(crate) const CHECK: Check = Check {
+    name: "version-skew",
+    group: "installation",
+    when: When::After,
+    why: "Parts of different minor versions may not understand each other's objects.",
+    hint: "upgrade the older one: the plugin with krew, the cluster with `kubectl extconn init`",
+    run: |seen| {
+        let Some(deployments) = &seen.deployments else {
+            return Verdict::Skipped(format!(
+                "you may not list Deployments in namespace {}",
+                seen.connector_namespace
+            ));
+        };
+        let mut versions = Versions::of_the_client();
+        versions.add_deployments(deployments);
+        match versions.skew().as_slice() {
+            [] => Verdict::Passed(
+                "plugin, operator and forwarders are of one minor version".to_owned(),
+            ),
+            skew => Verdict::Warning(skew.join("; ")),
+        }
+    },
+};
