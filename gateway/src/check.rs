@@ -1,15 +1,24 @@
 //! `check-config`: what the host file means on this host.
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::Context;
-use extconn_agent::view;
+use extconn_agent::logs::causes;
+use extconn_agent::{client, view};
+use extconn_api::Gateway;
+use kube::Api;
+use kube::api::ListParams;
+use tokio::time::timeout;
 
 use crate::addresses::Addresses;
 use crate::args::Args;
 use crate::host_file::Assignment;
 use crate::run::ASSIGNED;
 use crate::{credential, host_file};
+
+/// Longest wait for the API server.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Prints what the host file means.
 ///
@@ -48,6 +57,24 @@ pub async fn check(args: &Args) -> anyhow::Result<()> {
         say(format!("source IP      {ip} {state}"))?;
     }
     let (config, token_file) = credential::read(&host.kubeconfig).await?;
-    say(format!("Kubernetes API {}", config.cluster_url))?;
+    let url = config.cluster_url.clone();
+    let answer = match asked(config, &host.connector_namespace).await {
+        Ok(()) => "answers".to_owned(),
+        // The gateway starts all the same: an API server may be away for a while.
+        Err(reason) => format!("DOES NOT ANSWER AS IT SHOULD: {reason}"),
+    };
+    say(format!("Kubernetes API {url} {answer}"))?;
     say(format!("token          {}", token_file.display()))
+}
+
+/// Asks the API server what the gateway will ask it first.
+async fn asked(config: kube::Config, namespace: &str) -> Result<(), String> {
+    let client = client::bounded(config).map_err(|e| causes(&e))?;
+    let gateways: Api<Gateway> = Api::namespaced(client, namespace);
+    let first = ListParams::default().limit(1);
+    match timeout(PATIENCE, gateways.list(&first)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(causes(&error)),
+        Err(_) => Err(format!("nothing came back in {} s", PATIENCE.as_secs())),
+    }
 }

@@ -35,6 +35,12 @@ pub async fn read(kubeconfig: &Path) -> anyhow::Result<(Config, PathBuf)> {
     let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default())
         .await
         .with_context(what)?;
+    if config.root_cert.as_ref().is_some_and(Vec::is_empty) {
+        bail!(
+            "the certificate authority in the kubeconfig {} is empty",
+            kubeconfig.display()
+        );
+    }
     let Some(token_file) = &config.auth_info.token_file else {
         bail!(
             "the user of the kubeconfig {} has no tokenFile: the gateway renews its token, which \

@@ -40,20 +40,29 @@ async fn main() -> ExitCode {
     let args = Args::parse();
     extconn_agent::logs::init(args.log_format);
     let done = match &args.command {
-        Command::Run { drain } => match run::Setup::read(&args).await {
-            Ok(setup) => run::run(setup, *drain).await,
-            Err(error) => {
-                error!(
-                    error = format!("{error:#}"),
-                    "cannot start until this is corrected"
-                );
-                return ExitCode::from(EXIT_CONFIG);
-            }
-        },
+        Command::Run { drain } => return run(&args, *drain).await,
         Command::CheckConfig => check::check(&args).await,
         Command::Uninstall => uninstall::uninstall(&args).await,
     };
     match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("extconn-gateway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args, drain: u32) -> ExitCode {
+    let setup = match run::Setup::read(args).await {
+        Ok(setup) => setup,
+        Err(error) => {
+            let error = format!("{error:#}");
+            error!(error, "cannot start until this is corrected");
+            return ExitCode::from(EXIT_CONFIG);
+        }
+    };
+    match run::run(setup, drain).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = format!("{error:#}"), "cannot go on");
