@@ -4,6 +4,7 @@
 //! It knows neither extconn's objects nor its packets.
 
 pub mod client;
+pub mod flow_metrics;
 pub mod logs;
 pub mod pace;
 pub mod probes;

@@ -11,8 +11,8 @@ use extconn_agent::publish::{Heard, Publisher, Told};
 use extconn_agent::view::{self, View};
 use extconn_api::forwarder::{ForwarderStatus, ReplicaStatus};
 use extconn_api::{Forwarder as ForwarderObject, names, node_addresses};
-use extconn_dataplane::forwarder::{Forwarder, ForwarderConfig, ForwarderOptions};
-use extconn_dataplane::identity::{PrivateKey, PublicKey};
+use extconn_dataplane::forwarder::{Forwarder, ForwarderConfig};
+use extconn_dataplane::identity::PublicKey;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::runtime::watcher;
 use kube::{Api, Client};
@@ -40,7 +40,7 @@ pub struct Agent {
     pod_name: String,
     public_key: PublicKey,
     /// The data plane.
-    pub plane: Forwarder,
+    pub plane: Arc<Forwarder>,
     object: View<ForwarderObject>,
     node_addresses: View<ConfigMap>,
     pods: Pods,
@@ -66,16 +66,16 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Makes a key and begins to follow; nothing is accepted yet.
+    /// Begins to follow; nothing is accepted yet.
     pub fn start(
         args: &Args,
+        plane: Arc<Forwarder>,
+        public_key: PublicKey,
         client: &Client,
         bell: view::Bell,
         readiness_tx: watch::Sender<Readiness>,
         meters: Arc<Meters>,
     ) -> Self {
-        let key = PrivateKey::generate();
-        let public_key = key.public_key();
         let forwarders: Api<ForwarderObject> = Api::namespaced(client.clone(), &args.pod_namespace);
         let manager = names::field_manager::forwarder(&args.pod_name);
         let publisher = Publisher::new(forwarders, manager);
@@ -86,7 +86,7 @@ impl Agent {
             http_port: args.http_port,
             pod_name: args.pod_name.clone(),
             public_key,
-            plane: Forwarder::start(ForwarderOptions::new(key)),
+            plane,
             object: View::follow(
                 client,
                 &args.pod_namespace,

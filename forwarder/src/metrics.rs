@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use extconn_agent::flow_metrics::{self, FlowCounts};
 use extconn_agent::probes::{Metrics, Readiness};
-use extconn_dataplane::forwarder::{ForwarderReport, TunnelState};
+use extconn_dataplane::forwarder::{Forwarder, ForwarderReport, TunnelState};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -29,8 +29,21 @@ struct SourceIp {
 }
 
 impl Meters {
-    /// The meters, and what renders them.
-    pub fn registered() -> (Arc<Self>, Metrics) {
+    /// The meters, and what renders them together with those of the data plane.
+    pub fn registered(plane: &Arc<Forwarder>) -> (Arc<Self>, Metrics) {
+        let counted = plane.clone();
+        let flows = move || {
+            let counts = counted.metrics();
+            let broken = counts.broken.into_iter();
+            let broken = broken.map(|(reason, count)| (reason.label(), count));
+            FlowCounts {
+                ended: std::iter::once(("completed", counts.completed))
+                    .chain(broken)
+                    .collect(),
+                read_bytes: counts.read_bytes,
+                written_bytes: counts.written_bytes,
+            }
+        };
         let meters = Arc::new(Self::default());
         let mut registry = Registry::with_prefix("extconn_forwarder");
         registry.register(
@@ -54,13 +67,8 @@ impl Meters {
             "Configurations that could not be put into effect",
             meters.apply_failures.clone(),
         );
-        let render = move || {
-            let mut text = String::new();
-            // Writing to a String cannot fail.
-            let _ = encode(&mut text, &registry);
-            text
-        };
-        (meters, Arc::new(render))
+        flow_metrics::register(&mut registry, flows);
+        (meters, Arc::new(move || flow_metrics::rendered(&registry)))
     }
 
     /// Notes whether connections may be sent here.

@@ -1,11 +1,15 @@
 //! Follows the Forwarder object, the pods and the node addresses; hands them to the data plane
 //! and its report back to the API.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use extconn_agent::client;
 use extconn_agent::probes::{self, Readiness};
 use extconn_agent::termination::Termination;
 use extconn_agent::view;
+use extconn_dataplane::forwarder::{Forwarder, ForwarderOptions};
+use extconn_dataplane::identity::PrivateKey;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -23,12 +27,24 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .await
         .context("find out how to reach the Kubernetes API")?;
     let client = client::bounded(config).context("make a client of the Kubernetes API")?;
-    let (meters, rendered) = Meters::registered();
+    // In memory only: there is nothing to steal, and a restart is a new key.
+    let key = PrivateKey::generate();
+    let public_key = key.public_key();
+    let plane = Arc::new(Forwarder::start(ForwarderOptions::new(key)));
+    let (meters, rendered) = Meters::registered(&plane);
     let (readiness_tx, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
     let probes = probes::serve(args.http_address(), readiness, rendered).await?;
 
     let (bell, mut rung) = view::bell();
-    let mut agent = Agent::start(&args, &client, bell, readiness_tx, meters);
+    let mut agent = Agent::start(
+        &args,
+        plane,
+        public_key,
+        &client,
+        bell,
+        readiness_tx,
+        meters,
+    );
     let mut report = agent.plane.report();
     let mut last_call = None;
     loop {

@@ -37,7 +37,7 @@ pub struct Parts {
     /// The host's ssh key.
     pub public_key: PublicKey,
     /// The data plane.
-    pub plane: Gateway,
+    pub plane: Arc<Gateway>,
     /// The host's addresses.
     pub addresses: Addresses,
     /// Where the last good objects are kept.

@@ -5,9 +5,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use extconn_agent::flow_metrics::{self, FlowCounts};
 use extconn_agent::probes::Metrics;
+use extconn_dataplane::gateway::Gateway;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,14 +20,14 @@ pub struct Meters {
     in_effect: Gauge,
     api_view: Gauge,
     token_end: Gauge,
-    tunnels: Family<Forwarder, Gauge>,
+    tunnels: Family<Name, Gauge>,
     source_ips: Family<SourceIp, Gauge>,
     /// Configurations that could not be put into effect.
     pub apply_failures: Counter<u64, AtomicU64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Forwarder {
+struct Name {
     forwarder: String,
 }
 
@@ -36,8 +37,21 @@ struct SourceIp {
 }
 
 impl Meters {
-    /// The meters, and what renders them.
-    pub fn registered() -> (Arc<Self>, Metrics) {
+    /// The meters, and what renders them together with those of the data plane.
+    pub fn registered(plane: &Arc<Gateway>) -> (Arc<Self>, Metrics) {
+        let counted = plane.clone();
+        let flows = move || {
+            let counts = counted.metrics();
+            let broken = counts.broken.into_iter();
+            let broken = broken.map(|(reason, count)| (reason.label(), count));
+            FlowCounts {
+                ended: std::iter::once(("completed", counts.completed))
+                    .chain(broken)
+                    .collect(),
+                read_bytes: counts.read_bytes,
+                written_bytes: counts.written_bytes,
+            }
+        };
         let meters = Arc::new(Self::default());
         let mut registry = Registry::with_prefix("extconn_gateway");
         let mut gauge = |name, help, gauge: &Gauge| registry.register(name, help, gauge.clone());
@@ -71,13 +85,8 @@ impl Meters {
             "Configurations that could not be put into effect",
             meters.apply_failures.clone(),
         );
-        let render = move || {
-            let mut text = String::new();
-            // Writing to a String cannot fail.
-            let _ = encode(&mut text, &registry);
-            text
-        };
-        (meters, Arc::new(render))
+        flow_metrics::register(&mut registry, flows);
+        (meters, Arc::new(move || flow_metrics::rendered(&registry)))
     }
 
     /// Notes whether the configuration is in effect, and whether the API gave it.
@@ -97,9 +106,7 @@ impl Meters {
         for (forwarder, &count) in tunnels {
             let forwarder = forwarder.clone();
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.tunnels
-                .get_or_create(&Forwarder { forwarder })
-                .set(count);
+            self.tunnels.get_or_create(&Name { forwarder }).set(count);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -79,16 +80,16 @@ fn system_name() -> anyhow::Result<String> {
 pub async fn run(setup: Setup, drain: u32) -> anyhow::Result<()> {
     let mut termination = Termination::listen().context("take over SIGTERM")?;
     let client = client::bounded(setup.api).context("make a client of the Kubernetes API")?;
-    let (meters, rendered) = Meters::registered();
     let (readiness_tx, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
-    let probes = probes::serve(setup.host.http_listen, readiness, rendered).await?;
     let (bell, mut rung) = view::bell();
     let addresses = Addresses::follow(setup.state.join(ASSIGNED), bell.clone()).await?;
     let (last_good, fallback) = LastGood::read(setup.state.join(LAST_GOOD));
     let public_key = setup.host_key.public_key();
     let mut options = GatewayOptions::new(setup.host_key);
     options.listen = setup.host.ssh_listen;
-    let plane = Gateway::start(options).await?;
+    let plane = Arc::new(Gateway::start(options).await?);
+    let (meters, rendered) = Meters::registered(&plane);
+    let probes = probes::serve(setup.host.http_listen, readiness, rendered).await?;
     info!(
         version = env!("CARGO_PKG_VERSION"),
         host = setup.host_name,
