@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use crate::progress::Progress;
 use crate::topology::{API_SERVER, GATEWAY, Host, SOURCE_IPS};
@@ -47,19 +48,16 @@ fn program(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// A program has not been built, or what the failing step said.
 pub fn install(progress: &Progress) -> Result<()> {
-    for name in ["extconn-operator", "extconn-forwarder"] {
-        progress.step(&format!("image {name}"), || images::load(&image(name)?))?;
-    }
     let chart = tree().join("chart").display().to_string();
-    let helm = [
-        "helm",
-        "upgrade",
-        "--install",
-        "extconn",
-        &chart,
-        "--wait",
-        "--timeout=2m",
-    ];
+    let mut helm: Vec<String> = ["helm", "upgrade", "--install", "extconn", &chart]
+        .map(String::from)
+        .into();
+    helm.extend(["--wait", "--timeout=2m"].map(String::from));
+    for component in ["operator", "forwarder"] {
+        let tag = progress.step(&format!("image extconn-{component}"), || image(component))?;
+        helm.push(format!("--set={component}.image.tag={tag}"));
+    }
+    let helm: Vec<&str> = helm.iter().map(String::as_str).collect();
     progress.step("helm upgrade --install extconn chart", || {
         done(Host::Workstation, &helm)
     })?;
@@ -80,13 +78,19 @@ pub fn uninstall(progress: &Progress) -> Result<()> {
     })
 }
 
-fn image(name: &str) -> Result<PathBuf> {
+/// Builds the image of a component and gives it to the nodes. Its tag names the content, so that
+/// another build is rolled out and the same one is not.
+fn image(component: &str) -> Result<String> {
+    let name = format!("extconn-{component}");
+    let program = program(&name)?;
+    let bytes = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
+    let tag = crate::hex(&Sha256::digest(&bytes))[..16].to_owned();
     let context = tempfile::tempdir().context("make a folder")?;
-    copy(&program(name)?, context.path())?;
-    let component = name.trim_start_matches("extconn-");
+    copy(&program, context.path())?;
     let dockerfile = tree().join(component).join("Dockerfile");
-    let tag = format!("localhost/{name}:{}", env!("CARGO_PKG_VERSION"));
-    images::build(&tag, &dockerfile, context.path())
+    let image = format!("localhost/{name}:{tag}");
+    images::load(&images::build(&image, &dockerfile, context.path())?)?;
+    Ok(tag)
 }
 
 fn install_gateway() -> Result<()> {
@@ -130,7 +134,11 @@ fn host_file() -> String {
 /// How the gateway reaches the API server: no credential in it but the name of the token's file.
 fn kubeconfig() -> Result<String> {
     let certificate = "-o=jsonpath={.clusters[0].cluster.certificate-authority-data}";
-    let certificate = ask::cluster_ok(&["config", "view", "--raw", certificate], "")?;
+    let certificate = ask::cluster_ok(&["config", "view", "--flatten", certificate], "")?;
+    ensure!(
+        !certificate.is_empty(),
+        "the administrator's kubeconfig names no certificate authority"
+    );
     Ok(json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "extconn",
         "clusters": [{"name": "extconn", "cluster": {

@@ -11,7 +11,8 @@ use extconn_lab::walkthrough::{
 /// Runs `body` on a scenario of its own that is ready, and takes it away afterwards. A failure
 /// leaves a dump of objects, logs and rules.
 fn in_scenario(test: &str, body: impl FnOnce(&Scenario) -> Result<()>) {
-    let scenario = Scenario::temporary(test);
+    // A run that was killed may have left namespaces of the same test behind.
+    let scenario = Scenario::temporary(&format!("{test}-{:x}", std::process::id()));
     let outcome = set_up(&scenario).and_then(|()| body(&scenario));
     if outcome.is_err() {
         dump::write(&scenario);

@@ -16,6 +16,9 @@ const NOT_OURS: [&str; 3] = [
     "configmap/kube-root-ca.crt",
 ];
 
+/// What stays after uninstalling, as the chart says: CRDs, and the API groups that they make.
+const STAYS: [&str; 2] = ["customresourcedefinition.", "apiservice."];
+
 /// Objects of a deleted ExternalService in the cluster, and nat rules for its source IPs on the
 /// gateway host.
 ///
@@ -44,7 +47,8 @@ pub fn of_installation() -> Result<Vec<String>> {
         .into_iter()
         .chain(cluster_objects()?)
         .filter(|object| object.contains("extconn") || object.contains(CONNECTOR_NAMESPACE))
-        .filter(|object| !object.starts_with("customresourcedefinition"))
+        .filter(|object| !STAYS.iter().any(|kind| object.starts_with(kind)))
+        .filter(|object| !object.contains("extconn-lab"))
         .collect();
     left.extend(rules()?.into_iter().filter(|rule| rule.contains("EXTCONN")));
     left.extend(gateway_lines(

@@ -41,10 +41,9 @@ impl Scenario {
         Self::named("my-externalservice", ["ns1", "ns2"])
     }
 
-    /// One with a name and two namespaces that no other scenario uses.
-    pub fn temporary(test: &str) -> Self {
-        let unique = format!("{test}-{:x}", std::process::id());
-        Self::named(&unique, [&format!("{unique}-1"), &format!("{unique}-2")])
+    /// One with this name and two namespaces made from it.
+    pub fn temporary(name: &str) -> Self {
+        Self::named(name, [&format!("{name}-1"), &format!("{name}-2")])
     }
 
     fn named(name: &str, namespaces: [&str; 2]) -> Self {
