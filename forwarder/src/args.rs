@@ -3,9 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use extconn_agent::logs::LogFormat;
 use extconn_api::names::forwarder_env;
+
+use crate::dial::DialArgs;
 
 /// Carries connections of pods to external servers from static source IPs, and back.
 ///
@@ -13,7 +15,31 @@ use extconn_api::names::forwarder_env;
 /// Kubernetes API is reached with the pod's service account, or with the current context of the
 /// kubeconfig when run outside a cluster. RUST_LOG chooses what is logged (for example `debug`).
 #[derive(Clone, Debug, Parser)]
-#[command(name = "extconn-forwarder", version)]
+#[command(
+    name = "extconn-forwarder",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+#[command(subcommand_negates_reqs = true)]
+pub struct CommandLine {
+    /// What to do instead
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// What to carry out
+    #[command(flatten)]
+    pub args: Option<Args>,
+}
+
+/// What to do instead of being a forwarder.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Dial addresses and say how each connection ended, a line of JSON for each
+    Dial(DialArgs),
+}
+
+/// What to carry out.
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the Forwarder object to carry out
     #[arg(long, env = forwarder_env::FORWARDER_NAME, value_name = "NAME")]

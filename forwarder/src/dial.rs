@@ -1,0 +1,190 @@
+//! `dial`: connects to addresses and says how each connection ended. It is how a person, or a
+//! program for a person, sees an ExternalService from a pod: the image is there already.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+/// Longest wait for a name, and then for a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What to dial.
+#[derive(Clone, Debug, Args)]
+pub struct DialArgs {
+    /// Names or addresses to dial, in this order
+    #[arg(required = true, value_name = "HOST:PORT")]
+    pub to: Vec<String>,
+
+    /// Seconds to wait for the other side to say or end something
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    pub hold: u32,
+}
+
+/// How a dial went: one line of JSON each.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Dialled {
+    /// As given.
+    pub to: String,
+    /// What the name stands for.
+    pub resolved: Vec<String>,
+    /// This end's address and port.
+    pub local: Option<String>,
+    /// How the connection ended.
+    pub end: End,
+    /// From the first attempt to connect until it ended.
+    pub milliseconds: u128,
+    /// Why there was no connection.
+    pub error: Option<String>,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// It stood for as long as it was to be held.
+    Held,
+    /// The other side sent something.
+    Data,
+    /// The other side ended it in order.
+    Fin,
+    /// It was reset.
+    Reset,
+    /// There was none.
+    Failed,
+}
+
+/// Dials one address after the other and writes a line for each. Nothing is sent to them.
+///
+/// Errors if the lines cannot be written; a dial that fails is a line like any other.
+pub async fn dial(args: &DialArgs) -> io::Result<()> {
+    let hold = Duration::from_secs(args.hold.into());
+    for to in &args.to {
+        let line = serde_json::to_string(&dial_one(to, hold).await)?;
+        let mut out = io::stdout();
+        writeln!(out, "{line}")?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+async fn dial_one(to: &str, hold: Duration) -> Dialled {
+    let mut dialled = Dialled {
+        to: to.to_owned(),
+        resolved: vec![],
+        local: None,
+        end: End::Failed,
+        milliseconds: 0,
+        error: None,
+    };
+    let addresses = match resolve(to).await {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            dialled.error = Some(format!("resolve: {error}"));
+            return dialled;
+        }
+    };
+    dialled.resolved = addresses.iter().map(|a| a.ip().to_string()).collect();
+    let began = Instant::now();
+    match connect(&addresses).await {
+        Ok(mut stream) => {
+            dialled.local = stream.local_addr().ok().map(|a| a.to_string());
+            dialled.end = end(&mut stream, hold).await;
+        }
+        Err(error) => dialled.error = Some(format!("connect: {error}")),
+    }
+    dialled.milliseconds = began.elapsed().as_millis();
+    dialled
+}
+
+async fn resolve(to: &str) -> io::Result<Vec<SocketAddr>> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in 5 s");
+    let addresses: Vec<_> = timeout(PATIENCE, lookup_host(to))
+        .await
+        .map_err(late)??
+        .collect();
+    match addresses.is_empty() {
+        true => Err(io::Error::other("the name has no address")),
+        false => Ok(addresses),
+    }
+}
+
+async fn connect(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in 5 s");
+    timeout(PATIENCE, TcpStream::connect(addresses))
+        .await
+        .map_err(late)?
+}
+
+async fn end(stream: &mut TcpStream, hold: Duration) -> End {
+    let mut byte = [0];
+    match timeout(hold, stream.read(&mut byte)).await {
+        Err(_) => End::Held,
+        Ok(Ok(0)) => End::Fin,
+        Ok(Ok(_)) => End::Data,
+        Ok(Err(_)) => End::Reset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const HOLD: Duration = Duration::from_millis(300);
+
+    /// Dials an end that does `then` with the connection.
+    async fn against<F>(then: impl FnOnce(TcpStream) -> F + Send + 'static) -> Dialled
+    where
+        F: Future<Output = ()> + Send,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let other = tokio::spawn(async move { then(listener.accept().await.unwrap().0).await });
+        let dialled = dial_one(&to, HOLD).await;
+        other.abort();
+        dialled
+    }
+
+    #[tokio::test]
+    async fn the_ways_in_which_a_connection_ends_are_told_apart() {
+        let held = against(|stream| async move {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            drop(stream);
+        });
+        assert_eq!(held.await.end, End::Held);
+        let data = against(|mut stream| async move { stream.write_all(b"x").await.unwrap() });
+        assert_eq!(data.await.end, End::Data);
+        let fin = against(|mut stream| async move { stream.shutdown().await.unwrap() });
+        assert_eq!(fin.await.end, End::Fin);
+        let reset = against(|stream| async move { stream.set_zero_linger().unwrap() });
+        assert_eq!(reset.await.end, End::Reset);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_reached_says_why() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let nobody = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let refused = dial_one(&nobody, HOLD).await;
+        assert_eq!((refused.end, &refused.local), (End::Failed, &None));
+        assert!(refused.error.unwrap().starts_with("connect: "));
+        let unknown = dial_one("no-port-given", HOLD).await;
+        assert!(unknown.error.unwrap().starts_with("resolve: "));
+    }
+
+    #[tokio::test]
+    async fn a_line_has_the_addresses_of_both_ends() {
+        let fin = against(|mut stream| async move { stream.shutdown().await.unwrap() }).await;
+        assert_eq!(fin.resolved, ["127.0.0.1"]);
+        assert!(fin.local.unwrap().starts_with("127.0.0.1:"));
+        assert_eq!(serde_json::to_value(End::Held).unwrap(), "held");
+    }
+}
