@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Status(crate::status::StatusArgs),
     /// Give the pods behind Services a source IP towards an external server.
     Expose(crate::expose::ExposeArgs),
+    /// Prove hop by hop that an ExternalService works, and name the hop that does not.
+    Test(crate::prove::TestArgs),
     /// Check that all is there that extconn needs, and that all of it is well.
     Check(crate::check::CheckArgs),
     /// Print what operator, forwarders and gateways say.

@@ -28,6 +28,7 @@ use crate::prompt;
 use crate::terminal::style::Mood;
 use apply::Keep;
 use judge::Finding;
+pub(crate) use judge::service_key;
 use manifest::Manifest;
 use request::{PortRequest, SourceArg};
 use surroundings::Surroundings;

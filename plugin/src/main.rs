@@ -15,6 +15,7 @@ mod invocation;
 mod logs;
 mod program;
 mod prompt;
+mod prove;
 mod status;
 mod terminal;
 mod uninstall;
@@ -73,6 +74,8 @@ async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
         Command::Status(args) => interrupt.unless(status::run(invocation, args)).await,
         Command::Expose(args) => interrupt.unless(expose::run(invocation, args)).await,
         Command::Init(args) => interrupt.unless(init::run(invocation, args)).await,
+        // It cleans up after itself, also when interrupted.
+        Command::Test(args) => prove::run(invocation, args).await,
         Command::Uninstall(args) => interrupt.unless(uninstall::run(invocation, args)).await,
         Command::Version(args) => interrupt.unless(version::run(invocation, args)).await,
     }

@@ -1,0 +1,122 @@
+//! Pure: the gateway's nat rules for the way in, from `iptables-save -c`.
+
+use super::hop::Hop;
+
+/// Command that prints them on the gateway host.
+pub(crate) const COMMAND: &str = "PATH=$PATH:/usr/sbin:/sbin iptables-save -c -t nat";
+
+/// A rule that leads the target's connections from a source IP's port into the tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WayIn {
+    /// Source IP.
+    pub source_ip: String,
+    /// Port of the Service.
+    pub port: u16,
+    /// The target.
+    pub peer: String,
+}
+
+/// Connections that the rule has led in since it was written; `None` if there is no such rule, or
+/// the chain that it is in is not reached.
+pub(crate) fn led_in(saved: &str, way: &WayIn) -> Option<u64> {
+    let jump = format!("-j {}", chain(way));
+    let hook = saved
+        .lines()
+        .any(|line| line.contains("-A PREROUTING ") && line.ends_with("-j EXTCONN-DIALLED"));
+    let reached = saved
+        .lines()
+        .any(|line| line.contains("-A EXTCONN-DIALLED ") && line.ends_with(&jump));
+    if !hook || !reached {
+        return None;
+    }
+    let own = format!("-A {} ", chain(way));
+    let rules = saved
+        .lines()
+        .filter(|line| line.contains(&own) && line.contains(" -j DNAT "));
+    let fits = |rule: &&str| {
+        let word_after = |flag: &str| {
+            rule.split_whitespace()
+                .skip_while(|word| *word != flag)
+                .nth(1)
+        };
+        let source = word_after("-s").map(|source| source.trim_end_matches("/32"));
+        source == Some(way.peer.as_str())
+            && word_after("--dport") == Some(way.port.to_string().as_str())
+    };
+    let rule = rules.into_iter().find(fits)?;
+    let packets = rule.trim_start().strip_prefix('[')?.split(':').next()?;
+    packets.parse().ok()
+}
+
+fn chain(way: &WayIn) -> String {
+    format!("EXTCONN-{}", way.source_ip)
+}
+
+/// The hop `nat-rule`.
+pub(crate) fn hop(way: &WayIn, led_in: Option<u64>) -> Hop {
+    let WayIn {
+        source_ip,
+        port,
+        peer,
+    } = way;
+    let of = format!("{source_ip}:{port}");
+    match led_in {
+        Some(count) => Hop::proven(
+            "nat-rule",
+            of,
+            format!(
+                "the gateway leads {peer} from {source_ip}:{port} into the tunnel; {count} connections so far"
+            ),
+        ),
+        None => Hop::failed(
+            "nat-rule",
+            of,
+            format!(
+                "the gateway host has no nat rule that leads {peer} from {source_ip}:{port} into the tunnel"
+            ),
+            "something removes rules there, such as a firewall that reloads; the gateway repairs them: see `kubectl extconn logs gateway`",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAVED: &str = "\
+*nat
+:PREROUTING ACCEPT [3:180]
+:EXTCONN-192.0.2.10 - [0:0]
+:EXTCONN-DIALLED - [0:0]
+[3:180] -A PREROUTING -m comment --comment \"extconn: external servers dial source IPs\" -j EXTCONN-DIALLED
+[2:120] -A EXTCONN-DIALLED -d 192.0.2.10/32 -p tcp -m comment --comment \"to 192.0.2.10\" -j EXTCONN-192.0.2.10
+[2:120] -A EXTCONN-192.0.2.10 -s 203.0.113.7/32 -d 192.0.2.10/32 -p tcp -m tcp --dport 80 -m comment --comment \"x\" -j DNAT --to-destination 192.0.2.10:40001
+COMMIT
+";
+
+    fn way(port: u16, peer: &str) -> WayIn {
+        WayIn {
+            source_ip: "192.0.2.10".into(),
+            port,
+            peer: peer.into(),
+        }
+    }
+
+    #[test]
+    fn the_rule_counts_what_it_has_led_in() {
+        assert_eq!(led_in(SAVED, &way(80, "203.0.113.7")), Some(2));
+        assert_eq!(led_in(SAVED, &way(8, "203.0.113.7")), None);
+        assert_eq!(led_in(SAVED, &way(80, "203.0.113.70")), None);
+    }
+
+    #[test]
+    fn a_rule_that_no_packet_reaches_is_none() {
+        let unhooked: String = SAVED
+            .lines()
+            .filter(|line| !line.contains("-A PREROUTING"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(led_in(&unhooked, &way(80, "203.0.113.7")), None);
+        assert_eq!(led_in("", &way(80, "203.0.113.7")), None);
+    }
+}
