@@ -28,6 +28,19 @@ pub enum Link {
 pub struct Network {
     hosts: [Namespace; 4],
     wan: Option<Child>,
+    _removed_at_the_end: RemovedAtTheEnd,
+}
+
+/// Removes this run's namespaces when dropped, also those of a network that was never finished.
+#[derive(Debug)]
+struct RemovedAtTheEnd {
+    prefix: String,
+}
+
+impl Drop for RemovedAtTheEnd {
+    fn drop(&mut self) {
+        leftovers::remove(&self.prefix);
+    }
 }
 
 impl Network {
@@ -37,7 +50,9 @@ impl Network {
     /// Not root, or the kernel or `ip` refused; the message says which command.
     pub fn build(link: &Link) -> Result<Self> {
         let prefix = leftovers::prefix(std::process::id());
-        leftovers::remove(&prefix);
+        let removed_at_the_end = RemovedAtTheEnd {
+            prefix: prefix.clone(),
+        };
         let mut hosts = Vec::new();
         for host in Host::ALL {
             let namespace = Namespace::create(format!("{prefix}{host}"))?;
@@ -49,7 +64,11 @@ impl Network {
         let Ok(hosts) = <[Namespace; 4]>::try_from(hosts) else {
             bail!("there are four hosts");
         };
-        let mut network = Self { hosts, wan: None };
+        let mut network = Self {
+            hosts,
+            wan: None,
+            _removed_at_the_end: removed_at_the_end,
+        };
         for cable in plan::CABLES {
             if cable.is_wan() && *link != Link::Cable {
                 continue;
@@ -107,6 +126,5 @@ impl Drop for Network {
             drop(wan.stdin.take());
             let _ = wan.wait();
         }
-        leftovers::remove(&leftovers::prefix(std::process::id()));
     }
 }
