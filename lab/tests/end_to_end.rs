@@ -33,6 +33,7 @@ fn set_up(scenario: &Scenario) -> Result<()> {
 }
 
 #[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn pods_reach_the_external_server_from_the_source_ip_of_their_service() {
     in_scenario("egress", |scenario| {
         for source in &scenario.sources {
@@ -43,6 +44,7 @@ fn pods_reach_the_external_server_from_the_source_ip_of_their_service() {
 }
 
 #[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn a_pod_behind_no_listed_service_is_refused() {
     in_scenario("outsider", |scenario| {
         egress::from_outsider(scenario)?.require()
@@ -50,6 +52,7 @@ fn a_pod_behind_no_listed_service_is_refused() {
 }
 
 #[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn the_external_server_reaches_each_service_at_its_source_ip() {
     in_scenario("ingress", |scenario| {
         for source in &scenario.sources {
@@ -60,6 +63,7 @@ fn the_external_server_reaches_each_service_at_its_source_ip() {
 }
 
 #[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn a_third_host_is_refused_at_every_source_ip() {
     in_scenario("third", |scenario| {
         for source in &scenario.sources {
@@ -70,6 +74,7 @@ fn a_third_host_is_refused_at_every_source_ip() {
 }
 
 #[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn a_pod_that_has_just_become_ready_on_the_other_node_has_the_source_ip() {
     in_scenario("newpod", |scenario| {
         let source = &scenario.sources[0];
@@ -80,6 +85,7 @@ fn a_pod_that_has_just_become_ready_on_the_other_node_has_the_source_ip() {
 }
 
 #[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn deleting_the_external_service_stops_both_directions_and_leaves_nothing() {
     in_scenario("delete", |scenario| {
         egress::from_source(scenario, &scenario.sources[0])?.require()?;
