@@ -25,6 +25,17 @@ pub type Told<T> = BTreeMap<String, T>;
 /// What the objects that exist say of it: `None` if nothing.
 pub type Heard<T> = BTreeMap<String, Option<T>>;
 
+/// Sends `value` unless it is there already; whether it was sent.
+pub fn send_if_changed<T: PartialEq>(tx: &watch::Sender<T>, value: T) -> bool {
+    tx.send_if_modified(|current| {
+        let changed = *current != value;
+        if changed {
+            *current = value;
+        }
+        changed
+    })
+}
+
 /// Writes status by server-side apply under one field manager.
 #[derive(Clone)]
 pub struct Publisher<K> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use extconn_agent::logs::causes;
 use extconn_agent::probes::Readiness;
-use extconn_agent::publish::{Heard, Publisher, Told};
+use extconn_agent::publish::{Heard, Publisher, Told, send_if_changed};
 use extconn_agent::view::{self, View};
 use extconn_api::forwarder::{ForwarderStatus, ReplicaStatus};
 use extconn_api::{Forwarder as ForwarderObject, names, node_addresses};
@@ -337,17 +337,6 @@ fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
         IpAddr::V4(address) => Some(address),
         IpAddr::V6(_) => None,
     }
-}
-
-/// Sends `value` unless it is there already; whether it was sent.
-fn send_if_changed<T: PartialEq>(tx: &watch::Sender<T>, value: T) -> bool {
-    tx.send_if_modified(|current| {
-        let changed = *current != value;
-        if changed {
-            *current = value;
-        }
-        changed
-    })
 }
 
 /// The status that a replica applies: its own entry and no other.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use extconn_agent::logs::causes;
 use extconn_agent::pace::Pace;
 use extconn_agent::probes::Readiness;
-use extconn_agent::publish::{Heard, Publisher, Told};
+use extconn_agent::publish::{Heard, Publisher, Told, send_if_changed};
 use extconn_agent::view::{self, View};
 use extconn_api::{Forwarder, Gateway as GatewayObject, GatewayStatus, names};
 use extconn_dataplane::gateway::{Gateway, GatewayConfig, RulesState};
@@ -149,11 +149,10 @@ impl Agent {
         let live = self.gateways.objects().zip(self.forwarders.objects());
         let plan = if let Some((gateways, forwarders)) = live {
             let plan = plan(&gateways, &forwarders, host, &own);
-            let owned = |object: &Arc<GatewayObject>| GatewayObject::clone(object);
-            self.parts.last_good.keep(&Objects {
-                gateways: gateways.iter().map(owned).collect(),
-                forwarders: forwarders.iter().map(|f| Forwarder::clone(f)).collect(),
-            });
+            // What does not change the plan is of no use after a restart either.
+            if !self.from_api || self.plan.as_ref() != Some(&plan) {
+                self.parts.last_good.keep(&gateways, &forwarders);
+            }
             self.parts.fallback = None;
             if !self.from_api {
                 info!(
@@ -234,14 +233,9 @@ impl Agent {
             (Some(_), Effect::Pending) => Readiness::NotReady("not in effect yet".to_owned()),
             (Some(_), Effect::Failed(reason)) => Readiness::NotReady(reason.clone()),
         };
-        self.readiness_tx.send_if_modified(|current| {
-            let changed = *current != readiness;
-            if changed {
-                info!(%readiness, "readiness changed");
-                *current = readiness;
-            }
-            changed
-        });
+        if send_if_changed(&self.readiness_tx, readiness.clone()) {
+            info!(%readiness, "readiness changed");
+        }
     }
 
     fn tell_objects(
@@ -343,15 +337,4 @@ fn log_refusals(before: Option<&Plan>, plan: &Plan) {
             warn!(gateway, reason = refusal.sentence(), "a grant is left out");
         }
     }
-}
-
-/// Sends `value` unless it is there already.
-fn send_if_changed<T: PartialEq>(tx: &watch::Sender<T>, value: T) {
-    tx.send_if_modified(|current| {
-        let changed = *current != value;
-        if changed {
-            *current = value;
-        }
-        changed
-    });
 }

@@ -3,6 +3,7 @@
 //! over them too.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use extconn_api::forwarder::ReplicaStatus;
 use extconn_api::{Forwarder, ForwarderStatus, Gateway};
@@ -41,9 +42,9 @@ impl LastGood {
         (Self { path, written }, objects)
     }
 
-    /// Keeps what matters of `objects`, unless it is what the file says already.
-    pub fn keep(&mut self, objects: &Objects) {
-        let objects = essence(objects);
+    /// Keeps what matters of the objects, unless it is what the file says already.
+    pub fn keep(&mut self, gateways: &[Arc<Gateway>], forwarders: &[Arc<Forwarder>]) {
+        let objects = essence(gateways, forwarders);
         if self.written.as_ref() == Some(&objects) {
             return;
         }
@@ -57,14 +58,14 @@ impl LastGood {
 }
 
 /// Without what changes by itself, such as the state of tunnels: each change is a write.
-fn essence(objects: &Objects) -> Objects {
-    let gateways = objects.gateways.iter().map(|gateway| {
+fn essence(gateways: &[Arc<Gateway>], forwarders: &[Arc<Forwarder>]) -> Objects {
+    let gateways = gateways.iter().map(|gateway| {
         let mut kept = Gateway::new("", gateway.spec.clone());
         kept.metadata.name.clone_from(&gateway.metadata.name);
         kept.metadata.generation = gateway.metadata.generation;
         kept
     });
-    let forwarders = objects.forwarders.iter().map(|forwarder| {
+    let forwarders = forwarders.iter().map(|forwarder| {
         let mut kept = Forwarder::new("", forwarder.spec.clone());
         kept.metadata.name.clone_from(&forwarder.metadata.name);
         let replicas = forwarder.status.iter().flat_map(|s| &s.replicas);
@@ -78,16 +79,91 @@ fn essence(objects: &Objects) -> Objects {
         });
         kept
     });
-    let mut essence = Objects {
+    Objects {
         gateways: gateways.collect(),
         forwarders: forwarders.collect(),
-    };
-    // A view is in no order.
-    essence
-        .gateways
-        .sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    essence
-        .forwarders
-        .sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
-    essence
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use extconn_api::forwarder::{TunnelState, TunnelStatus};
+    use extconn_api::{ForwarderSpec, GatewaySpec, NamespacedName};
+
+    use super::*;
+
+    fn gateway(generation: i64) -> Arc<Gateway> {
+        let spec = GatewaySpec {
+            source_ip: "192.0.2.10".into(),
+            forwarders: vec![],
+        };
+        let mut gateway = Gateway::new("192.0.2.10", spec);
+        gateway.metadata.generation = Some(generation);
+        gateway.metadata.resource_version = Some("7".into());
+        Arc::new(gateway)
+    }
+
+    fn forwarder(state: TunnelState) -> Arc<Forwarder> {
+        let spec = ForwarderSpec {
+            external_service: NamespacedName {
+                namespace: "shop".into(),
+                name: "bank".into(),
+            },
+            sources: vec![],
+            egress: vec![],
+            ingress: vec![],
+            gateways: vec![],
+        };
+        let mut forwarder = Forwarder::new("bank", spec);
+        let tunnel = TunnelStatus {
+            source_ip: "192.0.2.10".into(),
+            state,
+            message: None,
+        };
+        let replica = ReplicaStatus {
+            pod_name: "bank-1".into(),
+            public_key: "ssh-ed25519 AAAA".into(),
+            tunnels: vec![tunnel],
+            ..ReplicaStatus::default()
+        };
+        forwarder.status = Some(ForwarderStatus {
+            replicas: vec![replica],
+        });
+        Arc::new(forwarder)
+    }
+
+    #[test]
+    fn what_is_kept_is_read_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-good.json");
+        let (mut file, nothing) = LastGood::read(path.clone());
+        assert!(nothing.is_none());
+        file.keep(&[gateway(4)], &[forwarder(TunnelState::Up)]);
+        let (_, objects) = LastGood::read(path);
+        let objects = objects.unwrap();
+        assert_eq!(objects.gateways[0].metadata.generation, Some(4));
+        let status = objects.forwarders[0].status.as_ref().unwrap();
+        assert_eq!(status.replicas[0].public_key, "ssh-ed25519 AAAA");
+    }
+
+    #[test]
+    fn a_tunnel_that_comes_or_goes_is_no_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-good.json");
+        let (mut file, _) = LastGood::read(path.clone());
+        file.keep(&[gateway(4)], &[forwarder(TunnelState::Up)]);
+        std::fs::remove_file(&path).unwrap();
+        file.keep(&[gateway(4)], &[forwarder(TunnelState::Down)]);
+        assert!(!path.exists());
+        file.keep(&[gateway(5)], &[forwarder(TunnelState::Down)]);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn a_broken_file_is_as_good_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last-good.json");
+        std::fs::write(&path, "{").unwrap();
+        assert!(LastGood::read(path).1.is_none());
+    }
 }
