@@ -17,11 +17,17 @@ use output::Output;
     bin_name = "kubectl extconn",
     after_help = "\
 Examples:
+  # Install extconn, and a gateway on a host
+  kubectl extconn init
+
+  # Give the pods behind a Service a source IP
+  kubectl extconn expose
+
+  # Prove that it works
+  kubectl extconn test
+
   # What is exposed, through which gateway, and is it healthy?
   kubectl extconn status -A
-
-  # Which version is this, and which versions run?
-  kubectl extconn version
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 could not run, 130 interrupted."
 )]
@@ -54,6 +60,13 @@ pub(crate) enum Command {
     Logs(crate::logs::LogsArgs),
     /// Remove extconn from the cluster and from its gateway hosts.
     Uninstall(crate::uninstall::UninstallArgs),
+    /// Let the tab key complete `kubectl extconn`.
+    Completion(crate::completion::CompletionArgs),
+    /// Print the manual page.
+    Man(crate::manual::ManArgs),
+    /// Answer kubectl's completion.
+    #[command(name = "__complete", hide = true)]
+    Complete(crate::completion::CompleteArgs),
     /// Print the versions of this plugin and of what runs in the cluster.
     Version(crate::version::VersionArgs),
 }

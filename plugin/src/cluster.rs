@@ -90,8 +90,15 @@ impl Cluster {
     }
 }
 
-async fn load(flags: &KubectlFlags) -> Result<Config, Failure> {
-    let kubeconfig = match &flags.kubeconfig {
+/// Names of the contexts that the user can choose from; none if there is no kubeconfig.
+pub(crate) fn contexts(flags: &KubectlFlags) -> Vec<String> {
+    let kubeconfig = read(flags).ok().flatten().unwrap_or_default();
+    let contexts = kubeconfig.contexts.into_iter();
+    contexts.map(|context| context.name).collect()
+}
+
+fn read(flags: &KubectlFlags) -> Result<Option<Kubeconfig>, Failure> {
+    match &flags.kubeconfig {
         Some(path) => Kubeconfig::read_from(path).map(Some),
         None => match Kubeconfig::from_env() {
             Ok(None) => match default_path() {
@@ -107,7 +114,11 @@ async fn load(flags: &KubectlFlags) -> Result<Config, Failure> {
             with_causes(&error)
         ))
         .next("name another file with --kubeconfig, or set KUBECONFIG")
-    })?;
+    })
+}
+
+async fn load(flags: &KubectlFlags) -> Result<Config, Failure> {
+    let kubeconfig = read(flags)?;
     let Some(kubeconfig) = kubeconfig.or_else(|| flags.server.is_some().then(Kubeconfig::default))
     else {
         return Config::incluster().map_err(|_| {

@@ -13,9 +13,12 @@ mod host;
 mod init;
 mod invocation;
 mod logs;
+mod manual;
 mod program;
 mod prompt;
 mod prove;
+#[cfg(test)]
+mod reference;
 mod status;
 mod terminal;
 mod uninstall;
@@ -77,6 +80,9 @@ async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
         // It cleans up after itself, also when interrupted.
         Command::Test(args) => prove::run(invocation, args).await,
         Command::Uninstall(args) => interrupt.unless(uninstall::run(invocation, args)).await,
+        Command::Completion(args) => completion::run(invocation, args),
+        Command::Complete(args) => completion::complete(invocation, args),
+        Command::Man(args) => manual::run(invocation, args),
         Command::Version(args) => interrupt.unless(version::run(invocation, args)).await,
     }
 }

@@ -15,10 +15,10 @@ use super::duration;
 #[command(next_help_heading = "Flags of kubectl")]
 pub(crate) struct KubectlFlags {
     /// Namespace; the context's own if left out.
-    #[arg(short, long, global = true, value_name = "NAME")]
+    #[arg(short, long, global = true, value_name = "NAME", add = crate::completion::namespace_names())]
     pub namespace: Option<String>,
     /// Context of the kubeconfig.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = crate::completion::context_names())]
     pub context: Option<String>,
     /// Kubeconfig file; else $KUBECONFIG, else ~/.kube/config.
     #[arg(long, global = true, value_name = "FILE")]
