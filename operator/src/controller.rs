@@ -1,26 +1,29 @@
 //! Decides when to reconcile which ExternalService; how is `reconcile`'s business.
 
 pub mod backoff;
+mod memory;
 pub mod orphans;
 pub mod stores;
 mod triggers;
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use extconn_api::ExternalService;
-use futures::StreamExt;
-use kube::runtime::Controller;
+use extconn_api::{ExternalService, Gateway};
+use futures::{Stream, StreamExt};
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, Resource};
 
 use crate::reconcile::{Error, ownership, reconcile};
 use crate::settings::Settings;
 use backoff::Backoff;
-use stores::{Stores, Watches};
+use memory::Memory;
+use stores::{Changes, Stores, Watches};
+use triggers::Claim;
 
 /// Changes that follow each other closer than this are reconciled together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
@@ -91,29 +94,20 @@ pub async fn run(
         role_bindings,
         pods,
     } = watches;
-    let stores = context.stores.clone();
-    let all = stores.external_services.clone();
-    // A change of one is a change for those that wait for its name or source IP. One stream
-    // does both, because a second watch could run ahead of the store.
-    let external_services = external_services.flat_map(move |change| {
-        let rivals: Vec<ExternalService> = match &change {
-            Ok(changed) => stores
-                .rivals(changed)
-                .iter()
-                .map(|rival| (**rival).clone())
-                .collect(),
-            Err(_) => vec![],
-        };
-        futures::stream::iter(std::iter::once(change).chain(rivals.into_iter().map(Ok)))
-    });
+    let all = context.stores.external_services.clone();
     let by_service = {
         let (all, namespace) = (all.clone(), context.settings.connector_namespace.clone());
         move |service| triggers::by_service(&service, &all.state(), &namespace)
     };
     let by_gateway = {
-        let all = all.clone();
-        move |gateway| triggers::by_gateway(&gateway, &all.state())
+        let (all, mut memory) = (all.clone(), Memory::new(context.stores.gateways.clone()));
+        let by_gateway = Mutex::new(move |changed: Gateway| {
+            let (before, now) = memory.step(&changed);
+            triggers::by_gateway(before.as_deref(), now.as_deref(), &all.state())
+        });
+        move |gateway| (by_gateway.lock().unwrap_or_else(PoisonError::into_inner))(gateway)
     };
+    let external_services = with_rivals(external_services, context.stores.clone());
     Controller::for_stream(external_services, all)
         .with_config(
             Config::default()
@@ -137,14 +131,40 @@ pub async fn run(
         .await;
 }
 
+/// A change of one ExternalService is a change for those that wait for its name or source IP.
+/// One stream does both, because a second watch could run ahead of the store.
+fn with_rivals(
+    changes: Changes<ExternalService>,
+    stores: Stores,
+) -> impl Stream<Item = Result<ExternalService, watcher::Error>> {
+    let mut memory = Memory::new(stores.external_services.clone());
+    changes.flat_map(move |change| {
+        let rivals = match &change {
+            Ok(changed) => {
+                let (before, now) = memory.step(changed);
+                if before.as_deref().map(Claim::of) == now.as_deref().map(Claim::of) {
+                    vec![]
+                } else {
+                    // What it has given up matters as much as what it claims.
+                    let claims = before.iter().chain(&now);
+                    claims
+                        .flat_map(|claim| stores.younger_rivals(claim))
+                        .collect()
+                }
+            }
+            Err(_) => vec![],
+        };
+        let rivals = rivals.into_iter().map(|rival| Ok((*rival).clone()));
+        futures::stream::iter(std::iter::once(change).chain(rivals))
+    })
+}
+
 fn retry(external_service: Arc<ExternalService>, _: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.backoff.failed(&ownership::key(&*external_service)))
 }
 
-type Reconciled = Result<
-    (ObjectRef<ExternalService>, Action),
-    ControllerError<Error, kube::runtime::watcher::Error>,
->;
+type Reconciled =
+    Result<(ObjectRef<ExternalService>, Action), ControllerError<Error, watcher::Error>>;
 
 fn log(result: Reconciled, context: &Context) {
     let key = |object: &ObjectRef<ExternalService>| extconn_api::NamespacedName {

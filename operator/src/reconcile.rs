@@ -19,10 +19,12 @@ use std::time::Duration;
 use extconn_api::{ExternalService, names};
 use kube::Api;
 use kube::runtime::controller::Action;
-use kube::runtime::finalizer::{Event, finalizer};
+use kube::runtime::finalizer::{self, Event, finalizer};
 
 use crate::controller::Context;
 pub use apply::write::{Written, delete, put};
+use tear_down::tear_down;
+
 pub use error::{Error, Errors, is_not_found};
 
 /// How long an object that nobody touches is left alone.
@@ -42,9 +44,14 @@ pub async fn reconcile(
             Event::Cleanup(external_service) => remove(external_service, &context).await,
         }
     })
-    .await
-    .map_err(|error| Error::Finalizer(Box::new(error)))?;
-    Ok(action)
+    .await;
+    match action {
+        // Gone already: what was removed for it has triggered this once more.
+        Err(finalizer::Error::RemoveFinalizer(error)) if is_not_found(&error) => {
+            Ok(Action::await_change())
+        }
+        result => result.map_err(|error| Error::Finalizer(Box::new(error))),
+    }
 }
 
 async fn set_up(
@@ -66,6 +73,7 @@ async fn remove(
 ) -> Result<Action, Error> {
     let observed = observe::observe(external_service, &context.stores);
     let validated = validate::validate(&observed);
-    tear_down::tear_down(&validated.key, &validated.name_holder, context).await?;
+    let gateways = observed.gateway_names();
+    tear_down(&validated.key, &validated.name_holder, &gateways, context).await?;
     Ok(Action::await_change())
 }

@@ -51,7 +51,8 @@ async fn remove_orphans(context: &Context) -> Result<(), Error> {
             Ok(None) => {
                 tracing::info!(external_service = %owner, "removing what was made for it");
                 let holder = name_holder(&owner, &context.stores);
-                errors.note(tear_down(&owner, &holder, context).await);
+                let gateways = granting(&owner.name, &context.stores);
+                errors.note(tear_down(&owner, &holder, &gateways, context).await);
             }
             Err(error) => errors.note::<()>(Err(error)),
         }
@@ -138,4 +139,13 @@ fn name_holder(orphan: &NamespacedName, stores: &Stores) -> NameHolder {
         Some(holder) => NameHolder::Another(ownership::key(&*holder)),
         None => NameHolder::Itself,
     }
+}
+
+/// Names of the Gateways that have a grant of this name.
+fn granting(name: &str, stores: &Stores) -> BTreeSet<String> {
+    let all = stores.gateways.state();
+    let granting = all
+        .iter()
+        .filter(|gateway| gateways::has_grant(gateway, name));
+    granting.map(|gateway| gateway.name_any()).collect()
 }

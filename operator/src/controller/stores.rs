@@ -17,6 +17,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use crate::reconcile::ownership;
+use crate::reconcile::validate::is_older;
 
 /// Whether a store has seen everything that there is. Any number of tasks may wait for it.
 pub type AllSeen = tokio::sync::watch::Receiver<bool>;
@@ -215,6 +216,13 @@ impl Stores {
     pub fn rivals(&self, external_service: &ExternalService) -> Vec<Arc<ExternalService>> {
         self.external_services
             .state_filter(|other| ownership::are_rivals(external_service, other))
+    }
+
+    /// Of the rivals, those that come after it.
+    pub fn younger_rivals(&self, external_service: &ExternalService) -> Vec<Arc<ExternalService>> {
+        let mut rivals = self.rivals(external_service);
+        rivals.retain(|rival| is_older(external_service, rival));
+        rivals
     }
 }
 

@@ -10,7 +10,7 @@ pub mod write;
 
 use std::collections::BTreeMap;
 
-use extconn_api::{Forwarder, Gateway, NamespacedName};
+use extconn_api::{Forwarder, NamespacedName};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 
@@ -22,6 +22,7 @@ use crate::reconcile::observe::{Children, Observed};
 use crate::reconcile::ownership;
 use crate::reconcile::tear_down::tear_down;
 use crate::reconcile::validate::{NameHolder, Validated};
+use gateways::Granted;
 use write::put;
 
 /// What is really there, as the API server has returned it: status derives from nothing else.
@@ -32,7 +33,7 @@ pub struct Applied {
     /// What replicas report.
     pub forwarder: Forwarder,
     /// What gateways report: one entry for each source IP.
-    pub gateways: BTreeMap<SourceIp, Gateway>,
+    pub gateways: BTreeMap<SourceIp, Granted>,
 }
 
 /// Carries out `desired`, or takes everything down if there is nothing to carry out.
@@ -48,7 +49,8 @@ pub async fn apply(
             .map(Some),
         None => {
             if anything_left(observed, validated) {
-                tear_down(&validated.key, &validated.name_holder, context).await?;
+                let gateways = observed.gateway_names();
+                tear_down(&validated.key, &validated.name_holder, &gateways, context).await?;
             }
             Ok(None)
         }
@@ -117,8 +119,8 @@ async fn put_all(
     let mut gateways = BTreeMap::new();
     for (source_ip, grant) in gateway_grants {
         let existing = observed.gateways.get(&source_ip.to_string()).map(|g| &**g);
-        let gateway = gateways::grant(&context.connector(), source_ip, grant, existing).await?;
-        gateways.insert(source_ip, gateway);
+        let granted = gateways::grant(&context.connector(), source_ip, grant, existing).await?;
+        gateways.insert(source_ip, granted);
     }
     put(&context.connector(), service, children.service.as_deref()).await?;
     let deployment = put(

@@ -30,6 +30,16 @@ pub struct Observed {
     pub pods: BTreeSet<String>,
 }
 
+impl Observed {
+    /// Names of all Gateways that may have a grant for it: the watch may be behind one that has
+    /// just been made.
+    pub fn gateway_names(&self) -> BTreeSet<String> {
+        let sources = self.external_service.spec.sources.iter();
+        let named = sources.map(|source| source.source_ip.clone());
+        named.chain(self.gateways.keys().cloned()).collect()
+    }
+}
+
 /// Objects of the names that the operator gives, whoever made them.
 #[derive(Clone, Debug, Default)]
 pub struct Children {

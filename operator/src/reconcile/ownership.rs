@@ -15,19 +15,26 @@ pub fn key(object: &impl ResourceExt) -> NamespacedName {
 
 /// The ExternalService that an object was made for, if it was made by the operator for one.
 pub fn made_for(object: &impl Resource) -> Option<NamespacedName> {
-    let labels = object.meta().labels.as_ref()?;
-    if labels.get(names::LABEL_MANAGED_BY).map(String::as_str) != Some(names::MANAGED_BY) {
-        return None;
-    }
+    let (namespace, name) = owner(object)?;
     Some(NamespacedName {
-        namespace: labels.get(names::LABEL_NAMESPACE)?.clone(),
-        name: labels.get(names::LABEL_NAME)?.clone(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
     })
 }
 
 /// Whether an object was made for this ExternalService.
 pub fn is_made_for(object: &impl Resource, external_service: &NamespacedName) -> bool {
-    made_for(object).as_ref() == Some(external_service)
+    let NamespacedName { namespace, name } = external_service;
+    owner(object) == Some((namespace, name))
+}
+
+fn owner(object: &impl Resource) -> Option<(&str, &str)> {
+    let labels = object.meta().labels.as_ref()?;
+    let label = |name| labels.get(name).map(String::as_str);
+    if label(names::LABEL_MANAGED_BY) != Some(names::MANAGED_BY) {
+        return None;
+    }
+    Some((label(names::LABEL_NAMESPACE)?, label(names::LABEL_NAME)?))
 }
 
 /// The labels by which [`made_for`] knows an object.
@@ -69,10 +76,11 @@ pub fn listed_services(external_service: &ExternalService) -> Vec<NamespacedName
 
 /// Whether two ExternalServices may want the same thing: a name or a source IP.
 pub fn are_rivals(a: &ExternalService, b: &ExternalService) -> bool {
-    if key(a) == key(b) {
+    let same_name = a.metadata.name == b.metadata.name;
+    if same_name && a.metadata.namespace == b.metadata.namespace {
         return false;
     }
-    a.name_any() == b.name_any()
+    same_name
         || a.spec.sources.iter().any(|source| {
             let source_ip = &source.source_ip;
             b.spec

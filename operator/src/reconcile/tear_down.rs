@@ -1,6 +1,8 @@
 //! Removes everything that was made for an ExternalService. It relies on no watch, which may be
 //! behind, and needs nothing of the object but its name: one that was never accepted goes too.
 
+use std::collections::BTreeSet;
+
 use extconn_api::{Forwarder, Gateway, NamespacedName, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
@@ -9,7 +11,7 @@ use kube::Api;
 use kube::api::ListParams;
 
 use crate::controller::Context;
-use crate::reconcile::apply::gateways;
+use crate::reconcile::apply::gateways::revoke;
 use crate::reconcile::apply::write::{self, Written};
 use crate::reconcile::error::{Error, Errors};
 use crate::reconcile::ownership;
@@ -17,17 +19,19 @@ use crate::reconcile::validate::NameHolder;
 
 /// Removes it all; what fails does not keep the rest from going.
 ///
-/// Grants in Gateways go by name alone, so they are left to whoever holds the name.
+/// Grants in Gateways go by name alone, so they are left to whoever holds the name. `gateways`:
+/// names of those that may have one.
 pub async fn tear_down(
     key: &NamespacedName,
     name_holder: &NameHolder,
+    gateways: &BTreeSet<String>,
     context: &Context,
 ) -> Result<(), Error> {
     let workload = names::forwarder_workload(&key.name);
     let mut errors = Errors::default();
     // First what stops the traffic at once.
     match name_holder {
-        NameHolder::Itself => errors.note(revoke_grants(key, context).await),
+        NameHolder::Itself => errors.note(revoke_grants(key, gateways, context).await),
         NameHolder::Another(_) => {}
     }
     errors.note(delete_own::<Forwarder>(&context.connector(), &key.name, key).await);
@@ -39,19 +43,24 @@ pub async fn tear_down(
     errors.into_result()
 }
 
-async fn revoke_grants(key: &NamespacedName, context: &Context) -> Result<(), Error> {
+async fn revoke_grants(
+    key: &NamespacedName,
+    gateways: &BTreeSet<String>,
+    context: &Context,
+) -> Result<(), Error> {
     let api: Api<Gateway> = context.connector();
-    let all = api
-        .list(&ListParams::default())
-        .await
-        .map_err(|source| Error::Request {
-            verb: "list",
-            object: "Gateways".into(),
-            source,
-        })?;
     let mut errors = Errors::default();
-    for gateway in all {
-        errors.note(gateways::revoke(&api, &gateway, &key.name).await);
+    for name in gateways {
+        let gateway = api.get_opt(name).await.map_err(|source| Error::Request {
+            verb: "read",
+            object: format!("Gateway {name}"),
+            source,
+        });
+        match gateway {
+            Ok(Some(gateway)) => errors.note(revoke(&api, &gateway, &key.name).await),
+            Ok(None) => {}
+            Err(error) => errors.note::<()>(Err(error)),
+        }
     }
     errors.into_result()
 }

@@ -16,7 +16,7 @@ use crate::reconcile::connection::{
 use crate::reconcile::observe::Observed;
 use crate::reconcile::ownership;
 
-pub use claims::NameHolder;
+pub use claims::{NameHolder, is_older};
 
 /// The outcome of validation.
 #[derive(Clone, Debug, PartialEq, Eq)]

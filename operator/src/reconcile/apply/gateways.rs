@@ -14,6 +14,24 @@ use super::write::{apply_as, delete_unchanged, failure};
 use crate::reconcile::connection::SourceIp;
 use crate::reconcile::error::Error;
 
+/// A gateway as it is, and whether this reconcile has changed what it grants.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// What this reconcile did.
+    pub grant: Grant,
+}
+
+/// Whether a grant was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// It was as desired.
+    Unchanged,
+    /// It has been written: the gateway has yet to take it over.
+    Written,
+}
+
 /// Whether the gateway grants something to the forwarder of this name.
 pub fn has_grant(gateway: &Gateway, forwarder: &str) -> bool {
     gateway
@@ -29,12 +47,19 @@ pub async fn grant(
     source_ip: SourceIp,
     grant: ForwarderGrant,
     observed: Option<&Gateway>,
-) -> Result<Gateway, Error> {
+) -> Result<Granted, Error> {
     match observed {
-        Some(gateway) if gateway.spec.forwarders.contains(&grant) => Ok(gateway.clone()),
+        Some(gateway) if gateway.spec.forwarders.contains(&grant) => Ok(Granted {
+            gateway: gateway.clone(),
+            grant: Grant::Unchanged,
+        }),
         _ => {
             let manager = field_manager::gateway_entry(&grant.name);
-            apply_as(api, &gateway(source_ip, grant), &manager).await
+            let gateway = apply_as(api, &gateway(source_ip, grant), &manager).await?;
+            Ok(Granted {
+                gateway,
+                grant: Grant::Written,
+            })
         }
     }
 }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
 use crate::reconcile::apply::Applied;
+use crate::reconcile::apply::gateways::{Grant, Granted};
 use crate::reconcile::connection::{Connection, Problem, SourceIp, Verdict};
 use crate::reconcile::error::Error;
 use crate::reconcile::ownership;
@@ -19,6 +20,13 @@ use crate::reconcile::validate::Validated;
 
 /// `Ok`: the condition is true, and says so in these words. `Err`: why it is not.
 type Judgement = Result<String, Problem>;
+
+/// Whether the gateways had taken over this generation of the ExternalService before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Programmed,
+    NotProgrammed,
+}
 
 /// The conditions that follow from what was really applied. `pods`: those of the forwarder that
 /// exist; what others have reported does not count.
@@ -29,7 +37,14 @@ pub fn conditions(
     pods: &BTreeSet<String>,
     now: &Time,
 ) -> Vec<Condition> {
-    let judgements = judgements(validated, applied, pods);
+    let was_programmed =
+        condition::is_true(old, &Type::Programmed.to_string(), validated.generation);
+    let before = if was_programmed {
+        Before::Programmed
+    } else {
+        Before::NotProgrammed
+    };
+    let judgements = judgements(validated, applied, before, pods);
     let mut conditions = old.to_vec();
     for (type_, judgement) in judgements {
         let (holds, reason, message) = match judgement {
@@ -48,6 +63,7 @@ pub fn conditions(
 fn judgements(
     validated: &Validated,
     applied: Result<&Option<Applied>, &Error>,
+    before: Before,
     pods: &BTreeSet<String>,
 ) -> [(Type, Judgement); 5] {
     let [accepted, sources_resolved, programmed, tunnels_established] = match &validated.verdict {
@@ -63,7 +79,7 @@ fn judgements(
         Verdict::Accepted(connection) => [
             Ok("the ExternalService makes sense and conflicts with no other".into()),
             sources_resolved(connection),
-            set_up(applied).and_then(|applied| programmed(connection, applied)),
+            set_up(applied).and_then(|applied| programmed(connection, applied, before)),
             set_up(applied).and_then(|applied| tunnels_established(connection, applied, pods)),
         ],
     };
@@ -126,14 +142,14 @@ fn set_up<'a>(applied: Result<&'a Option<Applied>, &Error>) -> Result<&'a Applie
     }
 }
 
-fn programmed(connection: &Connection, applied: &Applied) -> Judgement {
+fn programmed(connection: &Connection, applied: &Applied, before: Before) -> Judgement {
     let Applied {
         deployment,
         gateways,
         forwarder: _,
     } = applied;
     for source_ip in connection.source_ips() {
-        gateway_programmed(source_ip, gateways.get(&source_ip))?;
+        gateway_programmed(source_ip, gateways.get(&source_ip), before)?;
     }
     let status = deployment.status.as_ref();
     let is_current = status.and_then(|s| s.observed_generation) >= deployment.metadata.generation;
@@ -152,9 +168,15 @@ fn programmed(connection: &Connection, applied: &Applied) -> Judgement {
     Ok("the gateways have taken over the current rules, and the forwarder runs".into())
 }
 
-fn gateway_programmed(source_ip: SourceIp, gateway: Option<&Gateway>) -> Result<(), Problem> {
-    let status = gateway.and_then(|g| g.status.as_ref());
-    let (Some(gateway), Some(status)) = (gateway, status) else {
+fn gateway_programmed(
+    source_ip: SourceIp,
+    granted: Option<&Granted>,
+    before: Before,
+) -> Result<(), Problem> {
+    let Some(Granted { gateway, grant }) = granted else {
+        return Err(no_gateway(source_ip));
+    };
+    let Some(status) = &gateway.status else {
         return Err(no_gateway(source_ip));
     };
     if status.ssh_endpoint.is_none() || status.host_key.is_none() {
@@ -163,6 +185,14 @@ fn gateway_programmed(source_ip: SourceIp, gateway: Option<&Gateway>) -> Result<
     let programmed = GatewayCondition::Programmed.to_string();
     let generation = gateway.metadata.generation;
     if condition::is_true(&status.conditions, &programmed, generation) {
+        return Ok(());
+    }
+    // A change for another ExternalService of this source IP is no setback for this one.
+    let programmed = condition::find(&status.conditions, GatewayCondition::Programmed);
+    if before == Before::Programmed
+        && *grant == Grant::Unchanged
+        && programmed.is_some_and(|c| c.status == "True")
+    {
         return Ok(());
     }
     let says = GatewayCondition::ALL
@@ -218,7 +248,10 @@ fn tunnels_established(
         if tunnels.iter().any(|tunnel| tunnel.state == TunnelState::Up) {
             continue;
         }
-        let host = gateways.get(&source_ip).map(host).unwrap_or_default();
+        let host = gateways
+            .get(&source_ip)
+            .map(|granted| host(&granted.gateway))
+            .unwrap_or_default();
         let says = tunnels.iter().find_map(|tunnel| tunnel.message.as_deref());
         return Err(Problem::new(
             Reason::TunnelDown,

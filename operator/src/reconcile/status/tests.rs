@@ -12,6 +12,7 @@ use serde_json::json;
 use super::conditions::conditions;
 use super::events::events;
 use crate::reconcile::apply::Applied;
+use crate::reconcile::apply::gateways::{Grant, Granted};
 use crate::reconcile::connection::SourceIp;
 use crate::reconcile::error::Error;
 use crate::reconcile::fixtures::{REFERENCE, SERVICES, observed};
@@ -39,11 +40,18 @@ fn at_work() -> Applied {
     }))
     .unwrap();
     let gateways =
-        ["192.0.2.200", "192.0.2.201"].map(|ip| (SourceIp(ip.parse().unwrap()), gateway(ip)));
+        ["192.0.2.200", "192.0.2.201"].map(|ip| (SourceIp(ip.parse().unwrap()), granted(ip)));
     Applied {
         deployment,
         forwarder,
         gateways: BTreeMap::from(gateways),
+    }
+}
+
+fn granted(source_ip: &str) -> Granted {
+    Granted {
+        gateway: gateway(source_ip),
+        grant: Grant::Unchanged,
     }
 }
 
@@ -62,7 +70,7 @@ fn gateway(source_ip: &str) -> Gateway {
 }
 
 fn second(applied: &mut Applied) -> &mut Gateway {
-    applied.gateways.values_mut().next_back().unwrap()
+    &mut applied.gateways.values_mut().next_back().unwrap().gateway
 }
 
 fn judge(validated: &Validated, applied: Result<&Option<Applied>, &Error>) -> Vec<Condition> {
@@ -197,6 +205,33 @@ fn a_gateway_that_is_behind_or_in_trouble_is_quoted() {
     }
     let says = "source IP 192.0.2.201: AddressAssigned failed";
     check(&accepted(), Some(unassigned), expect, says);
+}
+
+#[test]
+fn a_gateway_that_is_busy_with_others_is_no_setback() {
+    let ready = judge(&accepted(), Ok(&Some(at_work())));
+    let mut busy = at_work();
+    second(&mut busy).metadata.generation = Some(5);
+    let again = |applied: Applied| {
+        let pods = BTreeSet::from(["pod-1".to_owned()]);
+        let now = Time(Timestamp::UNIX_EPOCH);
+        conditions(&ready, &accepted(), Ok(&Some(applied)), &pods, &now)
+    };
+    let expect = [
+        "Accepted",
+        "SourcesResolved",
+        "Programmed",
+        "TunnelsEstablished",
+        "Ready",
+    ];
+    check_conditions(again(busy.clone()), expect, "are connected");
+
+    busy.gateways.values_mut().next_back().unwrap().grant = Grant::Written;
+    let reasons: Vec<_> = again(busy).into_iter().map(|c| c.reason).collect();
+    assert_eq!(
+        reasons[2], "GatewayNotProgrammed",
+        "what was written has to be taken over"
+    );
 }
 
 #[test]
