@@ -163,7 +163,7 @@ async fn download(
         .await
         .map_err(Broken::Flow)?
     {
-        let mut rest = piece.as_slice();
+        let mut rest: &[u8] = &piece;
         while !rest.is_empty() {
             match socket.stream.try_write(rest) {
                 Ok(written) => {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::frame::{FlowId, HEADER_LEN, Header, INITIAL_WINDOW, Kind, MAX_DATA_LEN};
@@ -20,8 +21,9 @@ use super::window::{Budget, ReceiveWindow};
 const MAX_OUTGOING_BYTES: usize = 2 * MAX_DATA_LEN;
 /// Chunks of one flow that may wait to be put into the tunnel, however small.
 const MAX_OUTGOING_CHUNKS: usize = 4;
-/// Small pieces that arrive behind others share a buffer of this size.
-const JOINED_PIECES_LEN: usize = 4096;
+/// A piece of so many bytes is kept as it arrived, which also keeps the ssh packet of at most
+/// 32 KiB that it is a part of. Smaller ones are copied together.
+const KEPT_PIECE_LEN: usize = 8 * 1024;
 
 /// A flow as its tunnel sees it.
 pub(crate) struct Flow {
@@ -34,7 +36,9 @@ pub(super) struct FlowState {
     /// Answer to the open request; the end that accepts has it from the beginning.
     reply: Option<()>,
     /// Pieces that arrived and are not read.
-    incoming: VecDeque<Vec<u8>>,
+    incoming: VecDeque<Bytes>,
+    /// Small pieces that arrived behind them.
+    incoming_small: Vec<u8>,
     /// Bytes handed to the reader that it has not come back from.
     reading: usize,
     window: ReceiveWindow,
@@ -86,6 +90,7 @@ impl Flow {
             state: Mutex::new(FlowState {
                 reply: (!opened_by_us).then_some(()),
                 incoming: VecDeque::new(),
+                incoming_small: Vec::new(),
                 reading: 0,
                 window: ReceiveWindow::new(budget),
                 received: Received::More,
@@ -106,7 +111,8 @@ impl Flow {
         state.wake_reader();
     }
 
-    pub(super) fn on_data(&self, piece: &[u8]) -> Result<(), ProtocolError> {
+    /// Takes a piece that is a part of `packet`.
+    pub(super) fn on_data(&self, packet: &Bytes, piece: &[u8]) -> Result<(), ProtocolError> {
         let mut state = self.state.lock();
         match state.received {
             Received::More => {}
@@ -121,7 +127,16 @@ impl Flow {
                 flow: self.id,
                 overrun,
             })?;
-        state.store(piece);
+        if piece.len() >= KEPT_PIECE_LEN {
+            state.keep_small();
+            state.incoming.push_back(packet.slice_ref(piece));
+        } else {
+            // A flow of single bytes would otherwise take a hundred times its window.
+            state.incoming_small.extend_from_slice(piece);
+            if state.incoming_small.len() >= KEPT_PIECE_LEN {
+                state.keep_small();
+            }
+        }
         state.wake_reader();
         Ok(())
     }
@@ -210,23 +225,24 @@ impl FlowState {
         }
     }
 
-    /// Copies a piece in. Pieces that arrive faster than they are read are joined, or a flow of
-    /// single bytes would take a hundred times its window.
-    fn store(&mut self, piece: &[u8]) {
-        if let Some(last) = self.incoming.back_mut()
-            && last.capacity() - last.len() >= piece.len()
-        {
-            last.extend_from_slice(piece);
-            return;
+    /// Ends the buffer of small pieces, so that others may follow it.
+    fn keep_small(&mut self) {
+        if !self.incoming_small.is_empty() {
+            let small = std::mem::take(&mut self.incoming_small);
+            self.incoming.push_back(Bytes::from(small));
         }
-        let capacity = if self.incoming.is_empty() {
-            piece.len()
-        } else {
-            piece.len().max(JOINED_PIECES_LEN)
-        };
-        let mut stored = Vec::with_capacity(capacity);
-        stored.extend_from_slice(piece);
-        self.incoming.push_back(stored);
+    }
+
+    fn next_piece(&mut self) -> Option<Bytes> {
+        if self.incoming.is_empty() {
+            self.keep_small();
+        }
+        self.incoming.pop_front()
+    }
+
+    fn forget_incoming(&mut self) {
+        self.incoming = VecDeque::new();
+        self.incoming_small = Vec::new();
     }
 }
 
@@ -280,10 +296,7 @@ impl FlowStream {
     ///
     /// # Errors
     /// The flow was cut; pieces that arrived before come first.
-    pub(crate) fn poll_receive(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Vec<u8>>, Reason>> {
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Reason>> {
         let mut state = self.0.state.lock();
         let used = std::mem::take(&mut state.reading);
         let grant = if used > 0 && state.received == Received::More {
@@ -292,7 +305,7 @@ impl FlowStream {
         } else {
             None
         };
-        let polled = match (state.incoming.pop_front(), state.received) {
+        let polled = match (state.next_piece(), state.received) {
             (Some(piece), _) => {
                 state.reading = piece.len();
                 Poll::Ready(Ok(Some(piece)))
@@ -396,7 +409,7 @@ impl Drop for FlowStream {
         let complete = state.received != Received::More && state.sent != Sent::More;
         if complete {
             // Nobody reads what is left.
-            state.incoming.clear();
+            state.forget_incoming();
             return;
         }
         drop(state);
@@ -414,7 +427,7 @@ impl Cutter {
         let Some(flow) = self.0.upgrade() else {
             return;
         };
-        flow.state.lock().incoming.clear();
+        flow.state.lock().forget_incoming();
         if let Some(link) = flow.link.upgrade() {
             link.reset(&flow, reason);
         }

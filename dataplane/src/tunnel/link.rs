@@ -156,11 +156,12 @@ impl Link {
     ///
     /// # Errors
     /// The other end broke the protocol: close the tunnel.
-    pub(crate) fn on_bytes(&self, mut bytes: &[u8]) -> Result<(), ProtocolError> {
+    pub(crate) fn on_bytes(&self, packet: &Bytes) -> Result<(), ProtocolError> {
         self.0.heard_at.store(self.0.now(), Ordering::Relaxed);
+        let mut bytes: &[u8] = packet;
         let mut decoder = self.0.decoder.lock();
         while let Some(frame) = decoder.next(&mut bytes)? {
-            self.0.on_frame(frame)?;
+            self.0.on_frame(packet, frame)?;
         }
         Ok(())
     }
@@ -247,7 +248,7 @@ impl Table {
 }
 
 impl LinkShared {
-    fn on_frame(self: &Arc<Self>, frame: Frame<'_>) -> Result<(), ProtocolError> {
+    fn on_frame(self: &Arc<Self>, packet: &Bytes, frame: Frame<'_>) -> Result<(), ProtocolError> {
         match frame {
             Frame::Open(id, request) => self.on_open(id, request)?,
             Frame::Reply(id, Ok(())) => {
@@ -261,7 +262,9 @@ impl LinkShared {
                 }
             }
             Frame::Data(id, piece) => {
-                return self.flow(id).map_or(Ok(()), |flow| flow.on_data(piece));
+                return self
+                    .flow(id)
+                    .map_or(Ok(()), |flow| flow.on_data(packet, piece));
             }
             Frame::Finish(id) => {
                 if let Some(flow) = self.flow(id)

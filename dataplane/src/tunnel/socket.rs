@@ -7,8 +7,9 @@
 //! comes past it (answers of ssh itself) has a limit of its own, at which the connection ends.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::Shutdown;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -24,16 +25,22 @@ use super::backlog::Backlog;
 
 /// Bytes in the queue at which the other end is taken for one that does not read on purpose.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
-/// Bytes read from the kernel at once.
-const READ_LEN: usize = 128 * 1024;
+/// Bytes that may be read beyond those asked for: the header of the next packet, or a few small
+/// packets. What lands here is copied once more, so it is little.
+const AHEAD_LEN: usize = 4 * 1024;
 /// Bytes that the kernel may hold without having sent them: more would only wait there.
 const NOT_SENT_LIMIT: u32 = 128 * 1024;
 
 /// The socket under ssh. The task that empties its queue ends when this is dropped.
 pub(crate) struct SshSocket {
     shared: Arc<Shared>,
-    read: Vec<u8>,
-    read_at: usize,
+    ahead: Ahead,
+}
+
+/// Bytes read beyond those asked for.
+struct Ahead {
+    buffer: Box<[u8; AHEAD_LEN]>,
+    unread: Range<usize>,
 }
 
 struct Shared {
@@ -87,8 +94,10 @@ impl SshSocket {
         tokio::spawn(empty_queue(Arc::clone(&shared)));
         Ok(Self {
             shared,
-            read: Vec::new(),
-            read_at: 0,
+            ahead: Ahead {
+                buffer: Box::new([0; AHEAD_LEN]),
+                unread: 0..0,
+            },
         })
     }
 
@@ -184,21 +193,27 @@ impl AsyncRead for SshSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+        let Self { shared, ahead } = &mut *self;
+        if !ahead.unread.is_empty() {
+            let taken = buf.remaining().min(ahead.unread.len());
+            let end = ahead.unread.start + taken;
+            buf.put_slice(&ahead.buffer[ahead.unread.start..end]);
+            ahead.unread.start = end;
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            if this.read_at < this.read.len() {
-                let taken = buf.remaining().min(this.read.len() - this.read_at);
-                buf.put_slice(&this.read[this.read_at..this.read_at + taken]);
-                this.read_at += taken;
-                return Poll::Ready(Ok(()));
-            }
-            std::task::ready!(this.shared.stream.poll_read_ready(cx))?;
-            this.read.clear();
-            this.read_at = 0;
-            this.read.reserve_exact(READ_LEN);
-            match this.shared.stream.try_read_buf(&mut this.read) {
-                Ok(0) => return Poll::Ready(Ok(())),
-                Ok(_) => {}
+            std::task::ready!(shared.stream.poll_read_ready(cx))?;
+            let wanted = buf.remaining();
+            let mut into = [
+                IoSliceMut::new(buf.initialize_unfilled()),
+                IoSliceMut::new(ahead.buffer.as_mut_slice()),
+            ];
+            match shared.stream.try_read_vectored(&mut into) {
+                Ok(read) => {
+                    buf.advance(read.min(wanted));
+                    ahead.unread = 0..read.saturating_sub(wanted);
+                    return Poll::Ready(Ok(()));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }

@@ -3,6 +3,7 @@
 
 mod carrier;
 pub(crate) mod client;
+mod inlet;
 pub(crate) mod listen;
 pub(crate) mod server;
 pub(crate) mod settings;

@@ -1,6 +1,7 @@
 //! A host of its own: a network namespace without a name, with one thread and one runtime in it. It
 //! is gone with its thread, also when a test panics.
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::mpsc;
 
@@ -51,9 +52,8 @@ impl Host {
 
     /// Runs a program on this host; what it wrote.
     pub fn command(&self, program: &str, arguments: &str) -> String {
-        let output = Command::new("nsenter")
-            .arg(format!("--net={}", self.namespace))
-            .arg(program)
+        let output = self
+            .program(program)
             .args(arguments.split_whitespace())
             .output()
             .unwrap();
@@ -63,6 +63,15 @@ impl Host {
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// A program on this host, to be run.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--net={}", self.namespace))
+            .arg(program);
+        command
     }
 
     /// A cable to another host: `ours` is the interface here and `theirs` the one there.

@@ -52,6 +52,7 @@ async fn the_external_server_reaches_the_service_at_its_source_ip() {
 #[tokio::test]
 async fn a_third_host_is_refused_at_the_source_ip_and_at_the_relay_port() {
     let world = World::start().await;
+    let _service = world.network.cluster.run(bind(SERVICE)).await;
     let relay = SocketAddrV4::new(SOURCE_IP_1, relay_port(&world));
     let refused = Some(ErrorKind::ConnectionRefused);
     assert_eq!(knock(&world, THIRD_HOST, DIALLED).await, refused);

@@ -4,13 +4,16 @@ use std::net::SocketAddrV4;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use russh::client::{self, AuthResult, ChannelOpenHandle, Msg, Session};
 use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, ChannelId, ChannelMsg, Names};
+use russh::{Channel, ChannelId, Names};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use super::SshError;
 use super::carrier::{Carrier, spawn_carrier};
+use super::inlet::Inlet;
 use super::settings::{HANDSHAKE_TIMEOUT, SUBSYSTEM, USER, USER_TIMEOUT, client_config};
 use crate::forwarder::GatewayEndpoint;
 use crate::identity::{PrivateKey, PublicKey};
@@ -112,10 +115,14 @@ async fn dial_patiently(
         }
     });
     let presented = Arc::new(OnceLock::new());
+    let inlet = Arc::new(Mutex::new(None));
+    let (accepted_tx, accepted) = oneshot::channel();
     let handler = Handler {
         link: link.clone(),
         pinned: endpoint.host_key.clone(),
         presented: Arc::clone(&presented),
+        inlet: Arc::clone(&inlet),
+        accepted_tx: Some(accepted_tx),
     };
     let mut handle = client::connect_stream(client_config(rekey_after), socket, handler)
         .await
@@ -139,18 +146,18 @@ async fn dial_patiently(
             key: key.public_key(),
         });
     }
-    let mut channel = handle.channel_open_session().await.map_err(ssh)?;
-    channel
+    let channel = handle.channel_open_session().await.map_err(ssh)?;
+    let id = channel.id();
+    let (reading, writing) = channel.split();
+    // There before the gateway may send flows.
+    *inlet.lock() = Some(Inlet(reading));
+    writing
         .request_subsystem(true, SUBSYSTEM)
         .await
         .map_err(ssh)?;
-    match channel.wait().await {
-        Some(ChannelMsg::Success) => {}
-        _ => return Err(DialError::Subsystem { address }),
+    if !matches!(accepted.await, Ok(true)) {
+        return Err(DialError::Subsystem { address });
     }
-    // Bytes come through the handler: nobody reads the channel itself.
-    let id = channel.id();
-    drop(channel);
     spawn_carrier(link.clone(), backlog, ClientCarrier { handle, id });
     Ok(())
 }
@@ -171,6 +178,19 @@ struct Handler {
     pinned: PublicKey,
     /// The host key that was refused.
     presented: Arc<OnceLock<String>>,
+    /// There as soon as flows are.
+    inlet: Arc<Mutex<Option<Inlet>>>,
+    /// Whether the gateway takes the subsystem.
+    accepted_tx: Option<oneshot::Sender<bool>>,
+}
+
+impl Handler {
+    fn answered(&mut self, accepted: bool) {
+        if let Some(accepted_tx) = self.accepted_tx.take() {
+            // Whoever dialled may have given up.
+            let _ = accepted_tx.send(accepted);
+        }
+    }
 }
 
 impl Drop for Handler {
@@ -214,7 +234,33 @@ impl client::Handler for Handler {
         bytes: &[u8],
         _session: &mut Session,
     ) -> Result<(), SshError> {
-        Ok(self.link.on_bytes(bytes)?)
+        let owned = match self.inlet.lock().as_mut() {
+            Some(inlet) => inlet.owned(bytes),
+            None => Bytes::copy_from_slice(bytes),
+        };
+        Ok(self.link.on_bytes(&owned)?)
+    }
+
+    async fn window_adjusted(
+        &mut self,
+        _: ChannelId,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), SshError> {
+        if let Some(inlet) = self.inlet.lock().as_mut() {
+            inlet.forget();
+        }
+        Ok(())
+    }
+
+    async fn channel_success(&mut self, _: ChannelId, _: &mut Session) -> Result<(), SshError> {
+        self.answered(true);
+        Ok(())
+    }
+
+    async fn channel_failure(&mut self, _: ChannelId, _: &mut Session) -> Result<(), SshError> {
+        self.answered(false);
+        Ok(())
     }
 
     async fn channel_eof(&mut self, _: ChannelId, _: &mut Session) -> Result<(), SshError> {

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 
 use super::SshError;
 use super::carrier::{Carrier, spawn_carrier};
+use super::inlet::Inlet;
 use super::settings::{HANDSHAKE_TIMEOUT, SUBSYSTEM, USER_TIMEOUT};
 use crate::identity::PublicKey;
 use crate::tunnel::backlog::Backlog;
@@ -99,7 +100,7 @@ struct Handler<A: Admission> {
     /// Fires when this has become a tunnel.
     established_tx: Option<oneshot::Sender<()>>,
     admitted: Option<Admitted>,
-    channel: Option<ChannelId>,
+    channel: Option<(ChannelId, Inlet)>,
     link: Option<Link>,
 }
 
@@ -109,7 +110,7 @@ impl<A: Admission> Handler<A> {
         let Some(who) = self.admitted.clone() else {
             return false;
         };
-        if self.link.is_some() || self.channel != Some(channel) {
+        if self.link.is_some() || self.channel.as_ref().is_none_or(|(id, _)| *id != channel) {
             return false;
         }
         let on_incoming = {
@@ -210,10 +211,11 @@ impl<A: Admission> server::Handler for Handler<A> {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), SshError> {
+        let id = channel.id();
         // Dropping the reply refuses a second one.
         if self.admitted.is_some() && self.channel.is_none() {
-            // Bytes come through the handler: nobody reads the channel itself.
-            self.channel = Some(channel.id());
+            let (reading, _) = channel.split();
+            self.channel = Some((id, Inlet(reading)));
             reply.accept().await;
         }
         Ok(())
@@ -240,15 +242,27 @@ impl<A: Admission> server::Handler for Handler<A> {
         bytes: &[u8],
         _session: &mut Session,
     ) -> Result<(), SshError> {
-        match &self.link {
-            Some(link) if self.channel == Some(channel) => {
-                link.on_bytes(bytes).inspect_err(|error| {
+        match (&self.link, &mut self.channel) {
+            (Some(link), Some((id, inlet))) if *id == channel => {
+                link.on_bytes(&inlet.owned(bytes)).inspect_err(|error| {
                     link.close(error.to_string());
                 })?;
                 Ok(())
             }
             _ => Err(SshError::ChannelClosed),
         }
+    }
+
+    async fn window_adjusted(
+        &mut self,
+        _: ChannelId,
+        _: u32,
+        _: &mut Session,
+    ) -> Result<(), SshError> {
+        if let Some((_, inlet)) = &mut self.channel {
+            inlet.forget();
+        }
+        Ok(())
     }
 
     async fn channel_eof(&mut self, _: ChannelId, _: &mut Session) -> Result<(), SshError> {
