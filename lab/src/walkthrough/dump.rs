@@ -1,7 +1,7 @@
 //! What to look at when a check fails: objects, logs and rules, as they are at that moment.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -12,7 +12,9 @@ use crate::walkthrough::scenario::{CONNECTOR_NAMESPACE, Scenario};
 /// Writes everything to a folder and prints where it is. What cannot be had is said in its file:
 /// a dump never hides the failure that it is made for.
 pub fn write(scenario: &Scenario) {
-    let folder = PathBuf::from("target/dumps").join(&scenario.name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/dumps")
+        .join(&scenario.name);
     match fill(&folder, scenario) {
         Ok(()) => eprintln!(
             "objects, logs and rules of {} are in {}",
