@@ -28,6 +28,11 @@ const USER: i64 = 65532;
 /// flows, and 5 in reserve.
 const GRACE_SECONDS: i64 = 40;
 
+/// Seconds that a replica must be ready before it counts as available: kube-proxy on every node
+/// then knows its endpoint, so that nobody is refused who connects when told that all is ready,
+/// nor during a rolling update.
+const SETTLE_SECONDS: i32 = 2;
+
 /// Port of `/healthz` and `/readyz`, unless pods dial it.
 const HTTP_PORT: u16 = 9402;
 
@@ -46,6 +51,7 @@ pub fn deployment(
         spec: Some(DeploymentSpec {
             replicas: Some(settings.forwarder_replicas.into()),
             selector: selector.clone(),
+            min_ready_seconds: Some(SETTLE_SECONDS),
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".into()),
                 // The old process serves until its successor is ready.
