@@ -117,11 +117,17 @@ pub(crate) fn complete(invocation: &Invocation, args: CompleteArgs) -> Result<()
     let index = words.len();
     words.insert(0, "kubectl-extconn".into());
     let folder = std::env::current_dir().ok();
+    // Flags are offered to who has begun one, as kubectl does.
+    let wants_flags = words
+        .last()
+        .is_some_and(|word| word.to_string_lossy().starts_with('-'));
     let candidates =
         clap_complete::engine::complete(&mut Cli::command(), words, index, folder.as_deref());
-    invocation
-        .terminal
-        .print(&answer::cobra(candidates.unwrap_or_default()))
+    let mut candidates = candidates.unwrap_or_default();
+    candidates.retain(|candidate| {
+        wants_flags || !candidate.get_value().to_string_lossy().starts_with('-')
+    });
+    invocation.terminal.print(&answer::cobra(candidates))
 }
 
 /// kubectl's flags among the words; whatever else is there may still be incomplete.
