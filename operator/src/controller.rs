@@ -114,6 +114,7 @@ pub async fn run(
                 .concurrency(concurrency)
                 .debounce(DEBOUNCE),
         )
+        .trigger_backoff(backoff::of_watch())
         .watches_stream(services, by_service)
         .watches_stream(gateways, by_gateway)
         .watches_stream(forwarders, |o| triggers::by_owner(&o))

@@ -16,6 +16,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use crate::controller::backoff;
 use crate::reconcile::ownership;
 use crate::reconcile::validate::is_older;
 
@@ -182,7 +183,7 @@ where
     let (store, writer) = reflector::store();
     let (all_seen_tx, all_seen) = tokio::sync::watch::channel(false);
     let changes = events
-        .default_backoff()
+        .backoff(backoff::of_watch())
         // Often the larger half of an object, and nobody here reads it.
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
