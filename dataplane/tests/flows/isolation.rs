@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::world::{PATIENCE, World};
+use crate::world::{PATIENCE, Pattern, World};
 
 /// Writes until nothing is taken for a while: everything between the two ends is full.
 async fn fill(stream: &mut TcpStream) -> usize {
@@ -64,38 +64,55 @@ async fn readers_that_are_stuck_hold_up_no_other_flow_and_no_new_one() {
         .unwrap();
 }
 
-#[tokio::test]
-async fn eight_flows_both_ways_at_once_through_small_buffers_complete() {
-    const LEN: usize = 24 << 20;
-    let world = World::start().await;
+/// Eight flows that each carry `len` bytes both ways through small buffers.
+async fn eight_flows_both_ways(world: &World, len: usize) {
     let target = world.target().await;
     let mut transfers = JoinSet::new();
     for _ in 0..8 {
         let (client, server) = world.flow(&target).await;
         for stream in [client, server] {
-            SockRef::from(&stream)
-                .set_send_buffer_size(64 << 10)
-                .unwrap();
-            SockRef::from(&stream)
-                .set_recv_buffer_size(64 << 10)
-                .unwrap();
+            let socket = SockRef::from(&stream);
+            socket.set_send_buffer_size(64 << 10).unwrap();
+            socket.set_recv_buffer_size(64 << 10).unwrap();
             let (mut reader, mut writer) = stream.into_split();
             transfers.spawn(async move {
-                let chunk: Vec<u8> = (0..1 << 16).map(|at| at as u8).collect();
-                for _ in 0..LEN / chunk.len() {
-                    writer.write_all(&chunk).await.unwrap();
+                let pattern = Pattern::new();
+                for at in (0..len).step_by(1 << 16) {
+                    writer.write_all(pattern.at(at, 1 << 16)).await.unwrap();
                 }
                 writer.shutdown().await.unwrap();
             });
             transfers.spawn(async move {
-                let mut bytes = Vec::new();
-                reader.read_to_end(&mut bytes).await.unwrap();
-                assert_eq!(bytes.len(), LEN);
-                assert!(bytes.iter().enumerate().all(|(at, byte)| *byte == at as u8));
+                let pattern = Pattern::new();
+                let mut buffer = vec![0; 1 << 16];
+                let mut arrived = 0;
+                while let read @ 1.. = reader.read(&mut buffer).await.unwrap() {
+                    assert!(&buffer[..read] == pattern.at(arrived, read), "at {arrived}");
+                    arrived += read;
+                }
+                assert_eq!(arrived, len);
             });
         }
     }
-    timeout(6 * PATIENCE, transfers.join_all())
-        .await
-        .expect("no transfer stands still");
+    let all = timeout(6 * PATIENCE, transfers.join_all()).await;
+    all.expect("no transfer stands still");
+}
+
+#[tokio::test]
+async fn eight_flows_both_ways_at_once_through_small_buffers_complete() {
+    eight_flows_both_ways(&World::start().await, 24 << 20).await;
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_again_and_again_under_two_way_load() {
+    let world = World::start_with(|forwarder, gateway| {
+        // One connection carries all, and each end asks for new keys a dozen times.
+        forwarder.connections = 1;
+        forwarder.rekey_after = 16 << 20;
+        gateway.rekey_after = 16 << 20;
+    })
+    .await;
+    eight_flows_both_ways(&world, 24 << 20).await;
+    // The connection is the one that it was at the beginning.
+    assert_eq!(world.broken("tunnel_lost"), 0);
 }

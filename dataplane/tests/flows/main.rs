@@ -10,4 +10,5 @@ mod ingress;
 mod isolation;
 mod recovery;
 mod rules;
+mod truncation;
 mod world;

@@ -22,6 +22,7 @@ use extconn_dataplane::identity::{PrivateKey, PublicKey};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tracing_subscriber::EnvFilter;
 
 use crate::host::Host;
 
@@ -85,7 +86,14 @@ pub struct World {
 impl World {
     /// Everything is configured and the tunnel is up.
     pub async fn start() -> Self {
-        let world = Self::start_unconfigured().await;
+        Self::start_with(|_, _| {}).await
+    }
+
+    /// As [`World::start`], with other options.
+    pub async fn start_with(
+        change: impl FnOnce(&mut ForwarderOptions, &mut GatewayOptions),
+    ) -> Self {
+        let world = Self::start_unconfigured_with(change).await;
         world.configure_gateway(world.gateway_config()).await;
         world.forwarder.set_peers(peers());
         world.configure_forwarder(world.forwarder_config()).await;
@@ -94,15 +102,24 @@ impl World {
     }
 
     pub async fn start_unconfigured() -> Self {
-        log_if_asked();
+        Self::start_unconfigured_with(|_, _| {}).await
+    }
+
+    async fn start_unconfigured_with(
+        change: impl FnOnce(&mut ForwarderOptions, &mut GatewayOptions),
+    ) -> Self {
+        log();
         let network = Network::start();
         let (key, host_key) = (PrivateKey::generate(), PrivateKey::generate());
-        let gateway = start_gateway(&network, &host_key, "172.30.0.1:2022").await;
-        let mut options = ForwarderOptions::new(key.clone());
-        options.listen = FORWARDER;
+        let mut forwarder = ForwarderOptions::new(key.clone());
+        forwarder.listen = FORWARDER;
+        let mut gateway = GatewayOptions::new(host_key.clone());
+        gateway.listen = GATEWAY;
+        change(&mut forwarder, &mut gateway);
+        let gateway = network.gateway.run(Gateway::start(gateway)).await.unwrap();
         let forwarder = network
             .cluster
-            .run(async { Forwarder::start(options) })
+            .run(async { Forwarder::start(forwarder) })
             .await;
         Self {
             network,
@@ -239,12 +256,27 @@ pub async fn read_to_end(stream: &mut TcpStream) -> Result<Vec<u8>, (std::io::Er
     }
 }
 
-/// With `RUST_LOG` set, tests tell what both ends log.
-fn log_if_asked() {
-    let filter = tracing_subscriber::EnvFilter::from_default_env();
+/// A test that fails tells what both ends logged; `RUST_LOG` says how much.
+fn log() {
+    let filter = EnvFilter::builder()
+        .with_default_directive("extconn_dataplane=info".parse().unwrap())
+        .from_env_lossy();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
     // Another test of this process may have done it.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_test_writer()
-        .try_init();
+    let _ = subscriber.with_ansi(false).with_test_writer().try_init();
+}
+
+/// Bytes of which no place is taken for its neighbour, to be sent and compared whole slices at a
+/// time.
+pub struct Pattern(Vec<u8>);
+
+impl Pattern {
+    pub fn new() -> Self {
+        Self((0..(1 << 16) + 256).map(|at| at as u8).collect())
+    }
+
+    /// `len` bytes, at most 65536, of a stream from place `at` on.
+    pub fn at(&self, at: usize, len: usize) -> &[u8] {
+        &self.0[at % 256..][..len]
+    }
 }
