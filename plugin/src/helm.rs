@@ -211,9 +211,10 @@ impl Helm {
         match release.recovery() {
             release::Recovery::None => Ok(()),
             release::Recovery::Rollback => self.run(["rollback", name]).await.map(drop),
-            release::Recovery::Uninstall => {
-                self.run(["uninstall", name, "--no-hooks"]).await.map(drop)
-            }
+            release::Recovery::Uninstall => self
+                .run(["uninstall", name, "--no-hooks", "--wait"])
+                .await
+                .map(drop),
         }
     }
 

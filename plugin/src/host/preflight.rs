@@ -180,12 +180,14 @@ fn source_ip(facts: &HostFacts, ip: Ipv4Addr, interface: Option<&str>) -> Item {
         );
     };
     if !facts.addresses.values().any(|known| known == interface) {
-        let known: Vec<&str> = facts
+        let mut known: Vec<&str> = facts
             .addresses
             .values()
             .map(String::as_str)
             .filter(|name| *name != "lo")
             .collect();
+        known.sort_unstable();
+        known.dedup();
         return bad(
             format!(
                 "source IP {ip} cannot be assigned: the host has no interface {interface} with an address"
