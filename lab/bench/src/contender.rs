@@ -51,7 +51,7 @@ impl Contender {
     ///
     /// # Errors
     /// A program of it did not start; the message says which and why.
-    pub fn start(self, network: &Network) -> Result<Running> {
+    pub fn start(self, network: &Network, rekey: Rekey) -> Result<Running> {
         match self {
             Contender::Routed => Ok(Running {
                 contender: self,
@@ -61,11 +61,23 @@ impl Contender {
                 _folder: None,
             }),
             Contender::Plain => plain::start(network),
-            Contender::OpenSsh => openssh::start(network),
-            Contender::Ours => ours::start(network, Replicas::One),
+            Contender::OpenSsh => openssh::start(network, rekey),
+            Contender::Ours => ours::start(network, Replicas::One, rekey),
         }
     }
 }
+
+/// How often a tunnel exchanges keys; nothing to those that have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rekey {
+    /// As it does by itself.
+    Seldom,
+    /// Every [`REKEY_OFTEN`] bytes.
+    Often,
+}
+
+/// Bytes between two exchanges of keys where they are to be many.
+pub const REKEY_OFTEN: usize = 16 << 20;
 
 impl fmt::Display for Contender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,7 +99,7 @@ pub struct Running {
     egress: SocketAddrV4,
     /// What the external server dials to reach the Service.
     ingress: SocketAddrV4,
-    programs: Vec<Program>,
+    programs: Vec<(Host, Program)>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -116,8 +128,14 @@ impl Running {
 
     /// The pids of both ends and of what they started.
     pub fn family(&self) -> Vec<i32> {
-        let pids: Vec<i32> = self.programs.iter().map(Program::pid).collect();
-        cpu::family(&pids)
+        let pids = self.programs.iter().map(|(_, program)| program.pid());
+        cpu::family(&pids.collect::<Vec<i32>>())
+    }
+
+    /// The pid of what runs on a host; the first, if there are more.
+    pub fn pid_at(&self, host: Host) -> Option<i32> {
+        let found = self.programs.iter().find(|(at, _)| *at == host);
+        found.map(|(_, program)| program.pid())
     }
 }
 

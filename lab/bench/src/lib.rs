@@ -16,5 +16,6 @@ pub mod report;
 pub mod results;
 pub mod run;
 pub mod stats;
+pub mod streams;
 pub mod table;
 pub mod wan;

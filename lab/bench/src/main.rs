@@ -24,6 +24,8 @@ struct Cli {
 enum Action {
     /// Measure, and print tables.
     Run(run::Options),
+    /// Try what a proxy may do to a stream and what not, on ours, OpenSSH and a plain proxy.
+    Streams(run::StreamsOptions),
     /// Emulate a long way between two network namespaces.
     Wan(wan::Options),
     /// Be a plain TCP proxy.
@@ -49,6 +51,7 @@ enum Action {
 fn main() -> ExitCode {
     let result = match Cli::parse().action {
         Action::Run(options) => run::run(&options),
+        Action::Streams(options) => run::run_streams(&options),
         Action::Wan(options) => wan::run(&options),
         Action::Proxy(options) => proxy::run(&options),
         Action::Forwarder => tunnel_end::run_forwarder(),

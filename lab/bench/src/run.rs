@@ -1,22 +1,23 @@
 //! A run: places are made one after the other, and the lines that belong there are measured.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::unistd::Uid;
 
-use crate::contender::{Contender, Running, install_openssh};
+use crate::contender::{Contender, Rekey, Running, install_openssh};
 use crate::effort::Effort;
 use crate::lines::{self, Bench, Line, Place};
 use crate::measure::cpu;
 use crate::measure::machine::{Machine, raise_open_files};
 use crate::measure::noise::Baseline;
 use crate::network::{Network, leftovers};
-use crate::page;
+use crate::page::{self, Part};
 use crate::report::Report;
 use crate::results::Results;
+use crate::streams;
 use crate::table::{self, Style};
 
 /// What to run and where its result goes.
@@ -29,6 +30,17 @@ pub struct Options {
     /// than half of it.
     #[arg(long, conflicts_with_all = ["only", "write"])]
     short: bool,
+    /// How to print the result.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// Rewrite the generated part of this page too.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+/// Where the result of the streams goes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct StreamsOptions {
     /// How to print the result.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Format,
@@ -63,12 +75,7 @@ const SHORT_CONTENDERS: [Contender; 2] = [Contender::Plain, Contender::Ours];
 /// # Errors
 /// Not root, a contender does not work, or, in the short form, a gross regression.
 pub fn run(options: &Options) -> Result<()> {
-    if !Uid::effective().is_root() {
-        bail!("network namespaces need root: run it as root");
-    }
-    remove_everything_on_signals()?;
-    leftovers::remove_of_the_dead();
-    raise_open_files();
+    prepare()?;
     let report = if options.short {
         let wanted = |line: &&Line| SHORT_LINES.contains(&line.name);
         measure(wanted, Effort::SHORT, |contender| {
@@ -82,10 +89,7 @@ pub fn run(options: &Options) -> Result<()> {
     };
     print(&report, options.output)?;
     if let Some(file) = &options.write {
-        let old =
-            std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-        std::fs::write(file, page::rewrite(&old, &report)?)
-            .with_context(|| format!("write {}", file.display()))?;
+        write(file, Part::Figures, &page::figures(&report))?;
     }
     let slow = report.gross_regressions();
     if options.short && !slow.is_empty() {
@@ -93,6 +97,44 @@ pub fn run(options: &Options) -> Result<()> {
         bail!("slower than half of a plain proxy: {}", titles.join("; "));
     }
     Ok(())
+}
+
+/// Tries the streams' promises instead of measuring.
+///
+/// # Errors
+/// Not root, or the network cannot be made. Broken promises are no error.
+pub fn run_streams(options: &StreamsOptions) -> Result<()> {
+    prepare()?;
+    install_openssh()?;
+    let begin = Instant::now();
+    let rows = streams::run(|promise| say(begin, promise))?;
+    let table = streams::table::rows(&rows);
+    let mut output = io::stdout().lock();
+    match options.output {
+        Format::Json => writeln!(output, "{}", serde_json::to_string_pretty(&rows)?)?,
+        Format::Table => writeln!(output, "\n{}", table::table(&table, Style::Terminal))?,
+    }
+    if let Some(file) = &options.write {
+        write(file, Part::Streams, &table::table(&table, Style::Page))?;
+    }
+    Ok(())
+}
+
+fn prepare() -> Result<()> {
+    if !Uid::effective().is_root() {
+        bail!("network namespaces need root: run it as root");
+    }
+    remove_everything_on_signals()?;
+    leftovers::remove_of_the_dead();
+    raise_open_files();
+    Ok(())
+}
+
+fn write(file: &Path, part: Part, text: &str) -> Result<()> {
+    let name = file.display();
+    let old = std::fs::read_to_string(file).with_context(|| format!("read {name}"))?;
+    let rewritten = page::rewrite(&old, part, text).with_context(|| format!("rewrite {name}"))?;
+    std::fs::write(file, rewritten).with_context(|| format!("write {name}"))
 }
 
 fn measure(
@@ -132,7 +174,7 @@ fn start_all(
     let contenders = place.contenders().iter().filter(|one| takes_part(**one));
     contenders
         .map(|contender| {
-            let started = contender.start(network);
+            let started = contender.start(network, Rekey::Seldom);
             started.with_context(|| format!("start {contender}"))
         })
         .collect()

@@ -88,13 +88,9 @@ fn spread(metric: Metric, value: Option<Estimate>) -> String {
         return show(value);
     }
     let (value, low, high) = (show(value), show(low), show(high));
-    let unit = value.rsplit_once(' ').map_or("", |(_, unit)| unit);
-    let number = |text: &str| {
-        text.strip_suffix(unit)
-            .unwrap_or(text)
-            .trim_end()
-            .to_owned()
-    };
+    // With its space: a metre would else be left of a millisecond.
+    let unit = &value[value.find(' ').unwrap_or(value.len())..];
+    let number = |text: &str| text.strip_suffix(unit).unwrap_or(text).to_owned();
     format!("{value} ({}–{})", number(&low), number(&high))
 }
 
@@ -103,7 +99,8 @@ fn interval(ratio: Estimate) -> String {
     format!("{value:.2} ({low:.2}–{high:.2})")
 }
 
-fn table(rows: &[Vec<String>], style: Style) -> String {
+/// Rows of equal length as a table; the first is the header.
+pub fn table(rows: &[Vec<String>], style: Style) -> String {
     match style {
         Style::Terminal => columns(rows),
         Style::Page => markdown(rows),

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use super::{Contender, Program, Running, ingress_address, port};
+use super::{Contender, Program, REKEY_OFTEN, Rekey, Running, ingress_address, port};
 use crate::network::Network;
 use crate::network::plan::{FORWARDER, GATEWAY, Host, SERVICE, TARGET};
 
@@ -20,7 +20,7 @@ const CIPHER: &str = "aes256-gcm@openssh.com";
 /// Tells Debian's scripts to start no service; see policy-rc.d(8).
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-pub(super) fn start(network: &Network) -> Result<Running> {
+pub(super) fn start(network: &Network, rekey: Rekey) -> Result<Running> {
     let folder = tempfile::Builder::new().prefix("xc-bench-").tempdir()?;
     let file = |name: &str| folder.path().join(name).display().to_string();
     make_key(&file("host_key"))?;
@@ -63,20 +63,27 @@ pub(super) fn start(network: &Network) -> Result<Running> {
         ])
         .args(["-o", "ConnectionAttempts=100", "-o", "LogLevel=ERROR"])
         .args(["-L", &format!("{egress}:{TARGET}")])
-        .args(["-R", &format!("{ingress}:{SERVICE}")])
-        .arg(GATEWAY.to_string());
-    let client = Program::start_silent(&mut client)?;
+        .args(["-R", &format!("{ingress}:{SERVICE}")]);
+    if rekey == Rekey::Often {
+        client.args(["-o", &format!("RekeyLimit={REKEY_OFTEN}")]);
+    }
+    let client = Program::start_silent(client.arg(GATEWAY.to_string()))?;
 
     let mut running = Running {
         contender: Contender::OpenSsh,
         egress,
         ingress,
-        programs: vec![client, server],
+        programs: vec![(Host::Forwarder, client), (Host::Gateway, server)],
         _folder: Some(folder),
     };
     let (egress, ingress) = (running.egress(network), running.ingress(network));
     for path in [egress, ingress] {
-        let ended = || running.programs.iter_mut().find_map(Program::ended);
+        let ended = || {
+            running
+                .programs
+                .iter_mut()
+                .find_map(|(_, program)| program.ended())
+        };
         path.wait_until_it_carries(ended).context("OpenSSH")?;
     }
     Ok(running)

@@ -8,7 +8,7 @@ use anyhow::Result;
 use extconn_dataplane::identity::PrivateKey;
 
 use super::tunnel_end::{ForwarderEnd, GatewayEnd};
-use super::{Contender, Program, Running, own_command, port};
+use super::{Contender, Program, REKEY_OFTEN, Rekey, Running, own_command, port};
 use crate::network::Network;
 use crate::network::plan::{FORWARDER, GATEWAY, Host, PODS, SERVICE, SOURCE_IP, TARGET};
 
@@ -32,13 +32,14 @@ pub enum Replicas {
 ///
 /// # Errors
 /// One of them did not start; the message says why.
-pub fn start(network: &Network, replicas: Replicas) -> Result<Running> {
+pub fn start(network: &Network, replicas: Replicas, rekey: Rekey) -> Result<Running> {
     let egress = SocketAddrV4::new(FORWARDER, port(Contender::Ours));
     let mut programs = Vec::new();
     let (count, ingress): (_, BTreeMap<_, _>) = match replicas {
         Replicas::One => (1, [(INGRESS, SERVICE)].into()),
         Replicas::Many(count) => (count, [].into()),
     };
+    let rekey_after = (rekey == Rekey::Often).then_some(REKEY_OFTEN);
     for number in 0..count {
         let (key, host_key) = (PrivateKey::generate(), PrivateKey::generate());
         let gateway = GatewayEnd {
@@ -46,6 +47,7 @@ pub fn start(network: &Network, replicas: Replicas) -> Result<Running> {
             listen: SocketAddrV4::new(GATEWAY, SSH_PORT + number),
             forwarder_key: key.public_key().to_string(),
             source_ip: SOURCE_IP,
+            rekey_after,
             egress: TARGET,
             ingress: Vec::from_iter(ingress.keys().copied()),
         };
@@ -55,6 +57,7 @@ pub fn start(network: &Network, replicas: Replicas) -> Result<Running> {
             gateway: gateway.listen,
             gateway_key: host_key.public_key().to_string(),
             source_ip: SOURCE_IP,
+            rekey_after,
             egress: (egress.port() + number, TARGET),
             ingress: ingress.clone(),
             pods: PODS.to_vec(),
@@ -68,7 +71,7 @@ pub fn start(network: &Network, replicas: Replicas) -> Result<Running> {
             ),
         ] {
             let mut command = own_command(network, host, name)?;
-            programs.push(Program::start(&mut command, &config)?.0);
+            programs.push((host, Program::start(&mut command, &config)?.0));
         }
     }
     Ok(Running {

@@ -34,7 +34,7 @@ pub(super) fn start(network: &Network) -> Result<Running> {
         contender: Contender::Plain,
         egress,
         ingress,
-        programs: vec![forwarder, gateway],
+        programs: vec![(Host::Forwarder, forwarder), (Host::Gateway, gateway)],
         _folder: None,
     })
 }

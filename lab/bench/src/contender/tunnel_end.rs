@@ -37,6 +37,8 @@ pub struct ForwarderEnd {
     pub gateway_key: String,
     /// What the external server sees.
     pub source_ip: Ipv4Addr,
+    /// Bytes between two exchanges of keys, if not as it does by itself.
+    pub rekey_after: Option<usize>,
     /// The port that pods dial, and the external server.
     pub egress: (u16, SocketAddrV4),
     /// What the external server dials, and where it leads.
@@ -57,6 +59,8 @@ pub struct GatewayEnd {
     pub forwarder_key: String,
     /// What the external server sees.
     pub source_ip: Ipv4Addr,
+    /// Bytes between two exchanges of keys, if not as it does by itself.
+    pub rekey_after: Option<usize>,
     /// The external server.
     pub egress: SocketAddrV4,
     /// What the external server may dial.
@@ -87,6 +91,7 @@ pub fn run_forwarder() -> Result<()> {
     serve(async |end: ForwarderEnd| {
         let mut options = ForwarderOptions::new(PrivateKey::from_openssh(&end.key)?);
         options.listen = end.listen;
+        options.rekey_after = end.rekey_after.unwrap_or(options.rekey_after);
         let forwarder = Forwarder::start(options);
         forwarder.set_peers(peers(&end));
         let endpoint = GatewayEndpoint {
@@ -117,6 +122,7 @@ pub fn run_gateway() -> Result<()> {
     serve(async |end: GatewayEnd| {
         let mut options = GatewayOptions::new(PrivateKey::from_openssh(&end.host_key)?);
         options.listen = end.listen;
+        options.rekey_after = end.rekey_after.unwrap_or(options.rekey_after);
         let gateway = Gateway::start(options).await?;
         let grant = EgressGrant {
             source_ip: end.source_ip,

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::idle::parse;
 use super::{Bench, Line, Place};
-use crate::contender::{Contender, Program, Replicas, own_command, start_ours};
+use crate::contender::{Contender, Program, Rekey, Replicas, own_command, start_ours};
 use crate::load::hold::Held;
 use crate::measure::machine::open_files;
 use crate::metric::Metric;
@@ -24,7 +24,11 @@ fn run(bench: &mut Bench) -> Result<()> {
     let network = bench.network;
     let each = open_files().saturating_sub(OTHER_FILES).max(1) as usize;
     let shares = CONNECTIONS.div_ceil(each);
-    let running = start_ours(network, Replicas::Many(u16::try_from(shares)?))?;
+    let running = start_ours(
+        network,
+        Replicas::Many(u16::try_from(shares)?),
+        Rekey::Seldom,
+    )?;
     let mut servers = Vec::new();
     for _ in 0..shares {
         // One more process than would be enough: the kernel does not share out evenly.
