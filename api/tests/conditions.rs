@@ -1,5 +1,7 @@
 //! docs/conditions.md explains every condition and every reason, and no other.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
