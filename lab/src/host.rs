@@ -65,11 +65,9 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(host: Host, argv: &[S]) -> Result<Comm
         guest::enter()?
     } else {
         let mut command = enter(process.pid);
-        if let Ok(folder) = std::env::current_dir() {
-            let mut flag = std::ffi::OsString::from("--wdns=");
-            flag.push(folder);
-            command.arg(flag);
-        }
+        let mut flag = std::ffi::OsString::from("--wdns=");
+        flag.push(working_folder(process.pid));
+        command.arg(flag);
         command.env("PATH", search_path());
         command.env("KUBECONFIG", paths::kubeconfig());
         // Their own places for these are in root's home, the machine's.
@@ -95,6 +93,20 @@ pub fn outer_command(host: Host, argv: &[String]) -> Result<Command> {
     let mut command = enter(process.pid);
     command.arg("--").args(argv);
     Ok(command)
+}
+
+/// The caller's working folder if the host of this process has one by that name, else its root:
+/// nodes have a /tmp of their own, and the source tree may be in the machine's.
+fn working_folder(pid: i32) -> PathBuf {
+    let root = PathBuf::from(format!("/proc/{pid}/root"));
+    std::env::current_dir()
+        .ok()
+        .filter(|folder| {
+            folder
+                .strip_prefix("/")
+                .is_ok_and(|inside| root.join(inside).is_dir())
+        })
+        .unwrap_or_else(|| PathBuf::from("/"))
 }
 
 fn enter(pid: i32) -> Command {
