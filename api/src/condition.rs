@@ -58,6 +58,10 @@ words! {
 
         /// `SourcesResolved` is true.
         SourcesResolved,
+        /// A listed Service is another team's, which has not consented, or the API server.
+        SourceNotPermitted,
+        /// A source IP is reserved for ExternalServices of other namespaces.
+        SourceIPNotPermitted,
         /// A listed Service does not exist.
         ServiceNotFound,
         /// A listed Service is of type ExternalName: there are no pods behind it.

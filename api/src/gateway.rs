@@ -58,6 +58,9 @@ pub struct GatewaySpec {
 pub struct ForwarderGrant {
     /// Name of the Forwarder object.
     pub name: String,
+    /// Namespace of its ExternalService, for source IPs that are reserved for namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_service_namespace: Option<String>,
     /// Destinations that it may reach from the source IP.
     #[serde(default)]
     #[schemars(length(max = 32))]
@@ -96,6 +99,16 @@ pub struct IngressPort {
     pub peer: String,
 }
 
+/// A forwarder that does not get all that its entry asks for.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedForwarder {
+    /// Name of the Forwarder object.
+    pub name: String,
+    /// What it does not get, and why.
+    pub message: String,
+}
+
 /// What a gateway reports for one source IP. Written by that gateway alone.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,6 +125,13 @@ pub struct GatewayStatus {
     /// Its ssh host key, `ssh-ed25519 AAAA…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
+    /// Namespaces whose ExternalServices may use the source IP, by the host file; all if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<Vec<String>>,
+    /// What the host does not let forwarders do, once the rest is in effect: one entry for each
+    /// forwarder concerned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_forwarders: Vec<RefusedForwarder>,
     /// `AddressAssigned` and `Programmed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -9,6 +9,7 @@ pub mod forwarder;
 pub mod gateway;
 pub mod names;
 pub mod node_addresses;
+pub mod permission;
 mod schema;
 
 pub use external_service::{ExternalService, ExternalServiceSpec, ExternalServiceStatus};

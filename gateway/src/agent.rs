@@ -334,7 +334,8 @@ fn log_refusals(before: Option<&Plan>, plan: &Plan) {
         let before = before.and_then(|b| b.claims.get(gateway));
         let known = |refusal| before.is_some_and(|b| b.refusals.contains(refusal));
         for refusal in claim.refusals.iter().filter(|r| !known(r)) {
-            warn!(gateway, reason = refusal.sentence(), "a grant is left out");
+            let reason = refusal.refusal.sentence();
+            warn!(gateway, reason, "a grant is left out");
         }
     }
 }

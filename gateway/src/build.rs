@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use extconn_api::gateway::ForwarderGrant;
-use extconn_api::{Forwarder, Gateway, Protocol, names};
+use extconn_api::{Forwarder, Gateway, Protocol, names, permission};
 use extconn_dataplane::gateway::{EgressGrant, GatewayConfig, IngressGrant};
 use extconn_dataplane::identity::PublicKey;
 
@@ -29,8 +29,19 @@ pub struct Claim {
     pub source_ip: Ipv4Addr,
     /// Generation of the object that was read.
     pub generation: Option<i64>,
+    /// The only namespaces whose ExternalServices may use the source IP; `None` if all may.
+    pub reserved_for: Option<Vec<String>>,
     /// What the object asks for and does not get, one entry each.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<Refused>,
+}
+
+/// What is refused, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The forwarder; `None` if nobody gets anything from the object.
+    pub forwarder: Option<String>,
+    /// What, and why.
+    pub refusal: Refusal,
 }
 
 /// Something that a Gateway object asks for and does not get; the sentence says why.
@@ -59,22 +70,37 @@ pub fn plan<'a>(
         let Some((name, source_ip)) = held_here(gateway, host) else {
             continue;
         };
-        let mut refusals = vec![];
+        let mut refused = vec![];
         if gateway.spec.source_ip == name {
             for grant in &gateway.spec.forwarders {
-                granted.insert(grant.name.as_str());
-                grants(&mut plan.config, &mut refusals, source_ip, grant, host, own);
+                let mut refusals = vec![];
+                match reserved(source_ip, grant, host) {
+                    Ok(()) => {
+                        granted.insert(grant.name.as_str());
+                        grants(&mut plan.config, &mut refusals, source_ip, grant, host, own);
+                    }
+                    Err(refusal) => refusals.push(refusal),
+                }
+                refused.extend(refusals.into_iter().map(|refusal| Refused {
+                    forwarder: Some(grant.name.clone()),
+                    refusal,
+                }));
             }
         } else {
-            refusals.push(Refusal::Invalid(format!(
+            let refusal = Refusal::Invalid(format!(
                 "spec.sourceIP {:?} is not the object's name",
                 gateway.spec.source_ip
-            )));
+            ));
+            refused.push(Refused {
+                forwarder: None,
+                refusal,
+            });
         }
         let claim = Claim {
             source_ip,
             generation: gateway.metadata.generation,
-            refusals,
+            reserved_for: host.reserved.get(&source_ip).cloned(),
+            refusals: refused,
         };
         plan.claims.insert(name.to_owned(), claim);
     }
@@ -88,6 +114,16 @@ fn held_here<'a>(gateway: &'a Gateway, host: &HostFile) -> Option<(&'a str, Ipv4
     let source_ip = name.parse().ok()?;
     let held = names::gateway(source_ip) == name && host.source_ips.contains_key(&source_ip);
     held.then_some((name, source_ip))
+}
+
+/// Whether the host lets ExternalServices of the grant's namespace use the source IP.
+fn reserved(source_ip: Ipv4Addr, grant: &ForwarderGrant, host: &HostFile) -> Result<(), Refusal> {
+    let allowed = host.reserved.get(&source_ip).map(Vec::as_slice);
+    let namespace = grant.external_service_namespace.as_deref();
+    // No name of a namespace: an entry that does not tell its own gets nothing reserved.
+    let namespace = namespace.unwrap_or("(none)");
+    permission::check_source_ip(&source_ip.to_string(), allowed, None, namespace)
+        .map_err(|denied| Refusal::NotAllowed(denied.text).of(&format!("all of {}", grant.name)))
 }
 
 /// Adds what `grant` may have to `config`, and what it may not to `refusals`.

@@ -54,7 +54,14 @@ pub async fn check(args: &Args) -> anyhow::Result<()> {
                 "is on no interface yet: assign it, or set assignTo".to_owned()
             }
         };
-        say(format!("source IP      {ip} {state}"))?;
+        let reserved = host.reserved.get(ip).map(|namespaces| {
+            let namespaces = namespaces.join(", ");
+            format!(", reserved for the namespaces {namespaces}")
+        });
+        say(format!(
+            "source IP      {ip} {state}{}",
+            reserved.unwrap_or_default()
+        ))?;
     }
     let (config, token_file) = credential::read(&host.kubeconfig).await?;
     let url = config.cluster_url.clone();

@@ -28,6 +28,9 @@ pub struct HostFile {
     pub http_listen: SocketAddr,
     /// The source IPs that the cluster may use here, and who assigns each.
     pub source_ips: BTreeMap<Ipv4Addr, Assignment>,
+    /// Of these, the ones that only ExternalServices of some namespaces may use: their names,
+    /// sorted, at least one.
+    pub reserved: BTreeMap<Ipv4Addr, Vec<String>>,
     /// The only networks that may be reached; `None` if all may.
     pub target_networks: Option<Vec<Ipv4Net>>,
 }
@@ -80,6 +83,7 @@ struct WrittenSourceIp {
     #[serde(deserialize_with = "address")]
     ip: Ipv4Addr,
     assign_to: Option<String>,
+    namespaces: Option<Vec<String>>,
 }
 
 struct Network(Ipv4Net);
@@ -168,7 +172,7 @@ fn in_one_line(error: &str) -> String {
 
 impl Written {
     fn checked(self) -> Result<HostFile, String> {
-        namespace(&self.connector_namespace)?;
+        namespace("connectorNamespace", &self.connector_namespace)?;
         if !self.kubeconfig.is_absolute() {
             let path = self.kubeconfig.display();
             return Err(format!("kubeconfig: {path:?} must begin with /"));
@@ -196,6 +200,7 @@ impl Written {
                 ssh_listen.port()
             ));
         }
+        let (source_ips, reserved) = source_ips(self.source_ips)?;
         Ok(HostFile {
             connector_namespace: self.connector_namespace,
             kubeconfig: self.kubeconfig,
@@ -203,13 +208,19 @@ impl Written {
             ssh_endpoint: self.ssh_endpoint,
             ssh_listen,
             http_listen: self.http_listen,
-            source_ips: source_ips(self.source_ips)?,
+            source_ips,
+            reserved,
             target_networks: target_networks(self.target_networks)?,
         })
     }
 }
 
-fn source_ips(written: Vec<WrittenSourceIp>) -> Result<BTreeMap<Ipv4Addr, Assignment>, String> {
+type SourceIps = (
+    BTreeMap<Ipv4Addr, Assignment>,
+    BTreeMap<Ipv4Addr, Vec<String>>,
+);
+
+fn source_ips(written: Vec<WrittenSourceIp>) -> Result<SourceIps, String> {
     if written.is_empty() {
         return Err(
             "sourceIPs: is empty: list at least one address that the cluster may use here"
@@ -217,7 +228,13 @@ fn source_ips(written: Vec<WrittenSourceIp>) -> Result<BTreeMap<Ipv4Addr, Assign
         );
     }
     let mut source_ips = BTreeMap::new();
-    for WrittenSourceIp { ip, assign_to } in written {
+    let mut reserved = BTreeMap::new();
+    for WrittenSourceIp {
+        ip,
+        assign_to,
+        namespaces,
+    } in written
+    {
         host("sourceIPs", ip)?;
         let assignment = match assign_to {
             None => Assignment::Administrator,
@@ -226,8 +243,27 @@ fn source_ips(written: Vec<WrittenSourceIp>) -> Result<BTreeMap<Ipv4Addr, Assign
         if source_ips.insert(ip, assignment).is_some() {
             return Err(format!("sourceIPs: {ip} is listed twice"));
         }
+        if let Some(namespaces) = namespaces {
+            reserved.insert(ip, reservation(ip, namespaces)?);
+        }
     }
-    Ok(source_ips)
+    Ok((source_ips, reserved))
+}
+
+fn reservation(ip: Ipv4Addr, mut namespaces: Vec<String>) -> Result<Vec<String>, String> {
+    if namespaces.is_empty() {
+        return Err(format!(
+            "namespaces of {ip}: is empty, which would allow nobody: leave it out to allow every \
+             namespace, or list some"
+        ));
+    }
+    let field = format!("namespaces of {ip}");
+    for name in &namespaces {
+        namespace(&field, name)?;
+    }
+    namespaces.sort();
+    namespaces.dedup();
+    Ok(namespaces)
 }
 
 fn target_networks(written: Option<Vec<Network>>) -> Result<Option<Vec<Ipv4Net>>, String> {
@@ -241,7 +277,7 @@ fn target_networks(written: Option<Vec<Network>>) -> Result<Option<Vec<Ipv4Net>>
     }
 }
 
-fn namespace(name: &str) -> Result<(), String> {
+fn namespace(field: &str, name: &str) -> Result<(), String> {
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let sound = (1..=63).contains(&name.len())
         && name.chars().all(inside)
@@ -249,7 +285,7 @@ fn namespace(name: &str) -> Result<(), String> {
         && !name.ends_with('-');
     sound
         .then_some(())
-        .ok_or_else(|| format!("connectorNamespace: {name:?} is no name of a namespace"))
+        .ok_or_else(|| format!("{field}: {name:?} is no name of a namespace"))
 }
 
 fn host(field: &str, address: Ipv4Addr) -> Result<(), String> {

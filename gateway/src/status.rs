@@ -2,9 +2,10 @@
 
 use extconn_api::GatewayStatus;
 use extconn_api::condition::{self, GatewayCondition};
+use extconn_api::gateway::RefusedForwarder;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::build::{Claim, Refusal};
+use crate::build::{Claim, Refusal, Refused};
 
 /// Reasons in the conditions of a Gateway. `docs/gateway.md` says what to do about each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +112,33 @@ pub fn status(
         host_name: Some(host.host_name.clone()),
         ssh_endpoint: Some(host.ssh_endpoint.clone()),
         host_key: Some(host.host_key.clone()),
+        allowed_namespaces: claim.reserved_for.clone(),
+        refused_forwarders: if in_effect { refused(claim) } else { vec![] },
         conditions,
     }
+}
+
+/// One entry for each forwarder to whom something is refused, in the order of the spec.
+fn refused(claim: &Claim) -> Vec<RefusedForwarder> {
+    let mut refused: Vec<RefusedForwarder> = vec![];
+    for Refused { forwarder, refusal } in &claim.refusals {
+        let Some(forwarder) = forwarder else {
+            continue;
+        };
+        match refused.iter_mut().find(|r| r.name == *forwarder) {
+            Some(known) => {
+                if known.message.matches("; ").count() + 1 < SENTENCES {
+                    known.message += "; ";
+                    known.message += refusal.sentence();
+                }
+            }
+            None => refused.push(RefusedForwarder {
+                name: forwarder.clone(),
+                message: refusal.sentence().to_owned(),
+            }),
+        }
+    }
+    refused
 }
 
 /// The part of a status that a gateway writes, in the order in which it writes it.
@@ -181,14 +207,14 @@ fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String)
         let message = format!("host {name} carries out what is specified");
         return (Some(true), Reason::Programmed, message);
     };
-    let reason = match first {
+    let reason = match first.refusal {
         Refusal::Invalid(_) => Reason::InvalidSpec,
         Refusal::NotAllowed(_) => Reason::NotAllowed,
     };
     let sentences: Vec<_> = claim
         .refusals
         .iter()
-        .map(Refusal::sentence)
+        .map(|refused| refused.refusal.sentence())
         .take(SENTENCES)
         .collect();
     let more = claim.refusals.len() - sentences.len();

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 /// Applies the reference ExternalService with one change (nothing is stored) and expects a refusal that says all of `sentences`.
 fn refused(change: impl FnOnce(&mut Value), sentences: &[&str]) {
     let mut object = Scenario::reference().external_service();
-    object["metadata"]["namespace"] = json!("default");
     change(&mut object);
     let said = kubectl(
         &["create", "--dry-run=server", "-f", "-"],
@@ -29,8 +28,7 @@ fn refused(change: impl FnOnce(&mut Value), sentences: &[&str]) {
 #[test]
 #[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn the_reference_manifest_is_accepted() {
-    let mut object = Scenario::reference().external_service();
-    object["metadata"]["namespace"] = json!("default");
+    let object = Scenario::reference().external_service();
     let said = kubectl(
         &["create", "--dry-run=server", "-f", "-"],
         &object.to_string(),

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use extconn_api::names;
+use extconn_api::permission::{self, Trust};
 
 use crate::settings::Settings;
 
@@ -95,6 +96,11 @@ pub struct RunOptions {
     #[arg(long, env = "FORWARDER_LOG_FORMAT", default_value = "text")]
     pub forwarder_log_format: LogFormat,
 
+    /// Namespaces beside the connector namespace whose ExternalServices may list Services of every
+    /// namespace, separated by commas.
+    #[arg(long, env = permission::TRUSTED_NAMESPACES, value_delimiter = ',')]
+    pub trusted_namespaces: Vec<String>,
+
     /// ClusterRole that lets a forwarder read EndpointSlices; the operator may bind it.
     #[arg(
         long,
@@ -132,7 +138,15 @@ impl RunOptions {
             .forwarder_image_pull_secrets
             .iter()
             .filter(|name| !name.is_empty());
+        let trusted = self
+            .trusted_namespaces
+            .iter()
+            .filter(|name| !name.is_empty());
         Settings {
+            trust: Trust {
+                connector_namespace: connector_namespace.clone(),
+                others: trusted.cloned().collect(),
+            },
             connector_namespace,
             forwarder_image: self.forwarder_image.clone(),
             image_pull_policy: self.forwarder_image_pull_policy.clone(),

@@ -59,7 +59,7 @@ async fn set_up(
     context: &Context,
 ) -> Result<Action, Error> {
     let observed = observe::observe(external_service, &context.stores);
-    let validated = validate::validate(&observed);
+    let validated = validate::validate(&observed, &context.settings.trust);
     let desired = build::build(&validated, &observed.gateways, &context.settings);
     let applied = apply::apply(desired, &observed, &validated, context).await;
     status::update(&observed, &validated, applied.as_ref(), context).await?;
@@ -72,7 +72,7 @@ async fn remove(
     context: &Context,
 ) -> Result<Action, Error> {
     let observed = observe::observe(external_service, &context.stores);
-    let validated = validate::validate(&observed);
+    let validated = validate::validate(&observed, &context.settings.trust);
     let gateways = observed.gateway_names();
     tear_down(&validated.key, &validated.name_holder, &gateways, context).await?;
     Ok(Action::await_change())

@@ -1,5 +1,7 @@
 //! Pure: what the administrator chose, the same for every ExternalService.
 
+use extconn_api::permission::Trust;
+
 /// Choices for what the operator makes. The fields are documented as flags in `cli.rs`.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -17,6 +19,8 @@ pub struct Settings {
     pub forwarder_log: String,
     /// `LOG_FORMAT` of forwarder pods.
     pub forwarder_log_format: String,
+    /// Whose ExternalServices may list Services of every namespace.
+    pub trust: Trust,
     /// ClusterRole that lets a forwarder read EndpointSlices.
     pub endpointslices_role: String,
 }

@@ -42,14 +42,20 @@ Examples:
 
   # Without questions
   kubectl extconn expose my-externalservice --target 192.168.122.139 --port 8000 \\
+      --source my-service1=192.168.122.200 --yes
+
+  # As an administrator, for Services of several namespaces
+  kubectl extconn expose -n external-services my-externalservice \\
+      --target 192.168.122.139 --port 8000 \\
       --source ns1/my-service1=192.168.122.200 --source ns2/my-service2=192.168.122.201 --yes
 
   # Only write the manifest
   kubectl extconn expose my-externalservice --target 192.168.122.139 --port 8000 \\
-      --source ns1/my-service1=192.168.122.200 --dry-run=client -o yaml
+      --source my-service1=192.168.122.200 --dry-run=client -o yaml
 
   # Check a manifest against the cluster without applying it
-  kubectl extconn expose -f docs/examples/my-externalservice.yaml --dry-run=server")]
+  kubectl extconn expose -n external-services \\
+      -f docs/examples/my-externalservice.yaml --dry-run=server")]
 pub(crate) struct ExposeArgs {
     /// Name, which becomes the DNS name that pods dial.
     #[arg(value_name = "NAME", value_parser = request::name)]

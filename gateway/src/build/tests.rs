@@ -29,6 +29,7 @@ fn gateway(name: &str, forwarders: Vec<ForwarderGrant>) -> Gateway {
 fn grant(name: &str, egress: &[(&str, u16)], ingress: &[(u16, &str)]) -> ForwarderGrant {
     ForwarderGrant {
         name: name.into(),
+        external_service_namespace: Some("shop".into()),
         egress: egress
             .iter()
             .map(|&(ip, port)| Destination {
@@ -97,7 +98,7 @@ fn refusals(plan: &Plan) -> Vec<String> {
     let claims = plan.claims.values();
     claims
         .flat_map(|c| &c.refusals)
-        .map(|r| match r {
+        .map(|r| match &r.refusal {
             Refusal::Invalid(sentence) => format!("invalid: {sentence}"),
             Refusal::NotAllowed(sentence) => format!("not allowed: {sentence}"),
         })
@@ -315,4 +316,57 @@ fn a_replica_without_a_usable_key_is_named() {
         &host(""),
     );
     assert!(plan.problems[0].starts_with("replica bank-0 of forwarder bank is not admitted"));
+}
+
+#[test]
+fn a_reserved_source_ip_is_for_the_forwarders_of_its_namespaces() {
+    let host: HostFile = "
+sshEndpoint: 192.0.2.1:2022
+sourceIPs: [{ip: 192.0.2.10, namespaces: [shop, crm]}, {ip: 192.0.2.11}]
+"
+    .parse()
+    .unwrap();
+    let of = |namespace: Option<&str>, name| ForwarderGrant {
+        external_service_namespace: namespace.map(str::to_owned),
+        ..grant(name, &[("203.0.113.7", 1)], &[(80, "203.0.113.7")])
+    };
+    let grants = || {
+        vec![
+            of(Some("evil"), "eve"),
+            of(None, "old"),
+            of(Some("(none)"), "odd"),
+            of(Some("shop"), "bank"),
+        ]
+    };
+    let keys: Vec<_> = (0..2)
+        .map(|_| PrivateKey::generate().public_key().to_string())
+        .collect();
+    let forwarders = [
+        forwarder("eve", &[&keys[0]]),
+        forwarder("bank", &[&keys[1]]),
+    ];
+    let plan = plan_of(&[gateway("192.0.2.10", grants())], &forwarders, &host);
+    assert_eq!(egress(&plan), ["bank 192.0.2.10 203.0.113.7:1"]);
+    assert_eq!(ingress(&plan), ["192.0.2.10:80 from 203.0.113.7 to bank"]);
+    let admitted = BTreeMap::from([(keys[1].parse().unwrap(), "bank".to_owned())]);
+    assert_eq!(plan.config.keys, admitted, "who gets nothing is not let in");
+    let why = "source IP 192.0.2.10 is reserved for ExternalServices of the namespaces crm, shop";
+    assert_eq!(
+        refusals(&plan),
+        [
+            format!("not allowed: all of eve: {why}, not evil"),
+            format!("not allowed: all of old: {why}, not (none)"),
+            format!("not allowed: all of odd: {why}, not (none)"),
+        ]
+    );
+    let claim = &plan.claims["192.0.2.10"];
+    assert_eq!(
+        claim.reserved_for,
+        Some(vec!["crm".to_owned(), "shop".to_owned()])
+    );
+    // Where nothing is reserved, the namespace does not matter.
+    let open = gateway("192.0.2.11", vec![of(None, "old")]);
+    let plan = plan_of(&[open], &forwarders, &host);
+    assert_eq!(refusals(&plan), [""; 0]);
+    assert_eq!(plan.claims["192.0.2.11"].reserved_for, None);
 }

@@ -17,6 +17,7 @@ sourceIPs:
   - ip: 192.0.2.10
   - ip: 192.0.2.11
     assignTo: eth0
+    namespaces: [shop, bank, shop]
 targetNetworks:
   - 203.0.113.0/24
   - 198.51.100.7/32
@@ -35,6 +36,7 @@ fn what_is_left_out_has_a_default() {
             ssh_listen: "0.0.0.0:2022".parse().unwrap(),
             http_listen: "127.0.0.1:9180".parse().unwrap(),
             source_ips: BTreeMap::from([(Ipv4Addr::new(192, 0, 2, 10), Assignment::Administrator)]),
+            reserved: BTreeMap::new(),
             target_networks: None,
         }
     );
@@ -59,6 +61,10 @@ fn everything_can_be_said() {
                     Assignment::Gateway("eth0".into())
                 ),
             ]),
+            reserved: BTreeMap::from([(
+                Ipv4Addr::new(192, 0, 2, 11),
+                vec!["bank".to_owned(), "shop".to_owned()]
+            )]),
             target_networks: Some(vec![
                 "203.0.113.0/24".parse().unwrap(),
                 "198.51.100.7/32".parse().unwrap(),
@@ -192,6 +198,16 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "namespace in capitals",
         "connectorNamespace: External\nsshEndpoint: 192.0.2.1:2022\nsourceIPs: [{ip: 192.0.2.10}]\n",
         &["connectorNamespace: \"External\""],
+    ),
+    (
+        "reserved for nobody",
+        "sshEndpoint: 192.0.2.1:2022\nsourceIPs: [{ip: 192.0.2.10, namespaces: []}]\n",
+        &["namespaces of 192.0.2.10: is empty", "leave it out"],
+    ),
+    (
+        "reserved for no namespace",
+        "sshEndpoint: 192.0.2.1:2022\nsourceIPs: [{ip: 192.0.2.10, namespaces: [shop, '*']}]\n",
+        &["namespaces of 192.0.2.10: \"*\" is no name of a namespace"],
     ),
     (
         "relative path",

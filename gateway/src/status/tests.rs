@@ -7,11 +7,20 @@ fn at(second: i64) -> Time {
     Time(Timestamp::from_second(second).unwrap())
 }
 
+/// A claim with these refusals, in turn to forwarders bank and crm.
 fn claim(refusals: Vec<Refusal>) -> Claim {
+    let forwarders = ["bank", "crm"].map(str::to_owned);
+    let refusals = refusals.into_iter().zip(forwarders.into_iter().cycle());
     Claim {
         source_ip: "192.0.2.10".parse().unwrap(),
         generation: Some(4),
-        refusals,
+        reserved_for: Some(vec!["shop".into()]),
+        refusals: refusals
+            .map(|(refusal, forwarder)| Refused {
+                forwarder: Some(forwarder),
+                refusal,
+            })
+            .collect(),
     }
 }
 
@@ -39,6 +48,7 @@ fn a_gateway_that_works_says_so() {
     assert_eq!(status.host_name.as_deref(), Some("gw1"));
     assert_eq!(status.ssh_endpoint.as_deref(), Some("192.0.2.1:2022"));
     assert_eq!(status.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
+    assert_eq!(status.allowed_namespaces, Some(vec!["shop".to_owned()]));
     let (holds, reason, _) = said(&status, GatewayCondition::AddressAssigned);
     assert_eq!((holds, reason), ("True", "Assigned"));
     let (holds, reason, _) = said(&status, GatewayCondition::Programmed);
@@ -75,6 +85,17 @@ fn what_is_left_out_is_named_and_long_lists_are_cut() {
         )
     );
     assert_eq!(status.observed_generation, Some(4));
+    let refused = status.refused_forwarders.iter();
+    let refused: Vec<_> = refused
+        .map(|r| format!("{}: {}", r.name, r.message))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            "bank: target 1; target 3; target 5",
+            "crm: target 2; target 4"
+        ]
+    );
 }
 
 #[test]
@@ -90,7 +111,7 @@ fn a_generation_that_is_not_in_effect_is_not_observed() {
             ("False", "ApplyFailed"),
         ),
     ] {
-        let claim = claim(vec![]);
+        let claim = claim(vec![Refusal::NotAllowed("target 1".into())]);
         let status = status(
             &claim,
             &Presence::Present,
@@ -99,6 +120,7 @@ fn a_generation_that_is_not_in_effect_is_not_observed() {
             &at(1),
         );
         assert_eq!(status.observed_generation, Some(3));
+        assert_eq!(status.refused_forwarders, []);
         let (holds, reason, _) = said(&status, GatewayCondition::Programmed);
         assert_eq!((holds, reason), expect);
     }

@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// The lab itself does not answer; a broken promise is an observation.
 pub fn stops_traffic(scenario: &Scenario) -> Result<Observation> {
     let begin = Instant::now();
-    let namespace = &scenario.sources[0].namespace;
+    let namespace = &scenario.namespace;
     let what = [
         "delete",
         "externalservice",

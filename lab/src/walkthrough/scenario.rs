@@ -29,6 +29,9 @@ pub struct Source {
 pub struct Scenario {
     /// Name of the ExternalService.
     pub name: String,
+    /// Its namespace: the connector namespace, as an administrator's who lists Services of several
+    /// teams.
+    pub namespace: String,
     /// Its sources, one on each node.
     pub sources: [Source; 2],
     /// A pod in the first source's namespace that is behind no Service.
@@ -56,6 +59,7 @@ impl Scenario {
         };
         Self {
             name: name.into(),
+            namespace: CONNECTOR_NAMESPACE.into(),
             sources: [source(0), source(1)],
             outsider: "my-outsider".into(),
         }
@@ -66,7 +70,7 @@ impl Scenario {
         format!("{}.{CONNECTOR_NAMESPACE}.svc.cluster.local", self.name)
     }
 
-    /// The ExternalService, in the first source's namespace.
+    /// The ExternalService.
     pub fn external_service(&self) -> Value {
         let sources = self.sources.each_ref().map(|source| {
             json!({
@@ -77,7 +81,7 @@ impl Scenario {
         json!({
             "apiVersion": "submariner.io/v1alpha1",
             "kind": "ExternalService",
-            "metadata": {"name": self.name, "namespace": self.sources[0].namespace},
+            "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": {
                 "targetIP": EXTERNAL,
                 "sources": sources,

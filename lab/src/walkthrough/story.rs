@@ -71,7 +71,7 @@ pub fn tell(progress: &Progress) -> Result<()> {
 
 /// Applies the user's manifest and waits until it is ready.
 fn apply(scenario: &Scenario) -> Result<()> {
-    let namespace = scenario.sources[0].namespace.as_str();
+    let namespace = scenario.namespace.as_str();
     ask::cluster_ok(&["apply", "-n", namespace, "-f", "-"], MANIFEST)?;
     await_ready(scenario)
 }
@@ -81,7 +81,7 @@ fn apply(scenario: &Scenario) -> Result<()> {
 /// # Errors
 /// It is not within a minute: the error holds its conditions.
 pub fn await_ready(scenario: &Scenario) -> Result<()> {
-    let namespace = scenario.sources[0].namespace.as_str();
+    let namespace = scenario.namespace.as_str();
     let object = format!("externalservice/{}", scenario.name);
     let wait = [
         "wait",

@@ -44,12 +44,18 @@ pub fn create(scenario: &Scenario) -> Result<()> {
     await_ready(&home.namespace, &scenario.outsider)
 }
 
-/// Removes the namespaces of a scenario with all that is in them.
+/// Removes the ExternalService of a scenario, and the namespaces with all that is in them.
 ///
 /// # Errors
 /// kubectl fails.
 pub fn delete(scenario: &Scenario) -> Result<()> {
     let [first, second] = scenario.sources.each_ref().map(|s| s.namespace.as_str());
+    let object = format!("externalservice/{}", scenario.name);
+    let namespace = scenario.namespace.as_str();
+    ask::cluster_ok(
+        &["delete", "-n", namespace, &object, "--ignore-not-found"],
+        "",
+    )?;
     ask::cluster_ok(
         &[
             "delete",

@@ -13,6 +13,7 @@ use tokio::time::interval;
 use crate::controller::Context;
 use crate::controller::stores::Stores;
 use crate::reconcile::apply::gateways;
+use crate::reconcile::apply::write::delete_unchanged;
 use crate::reconcile::ownership::{self, made_for};
 use crate::reconcile::tear_down::tear_down;
 use crate::reconcile::validate::NameHolder;
@@ -71,6 +72,12 @@ async fn remove_orphans(context: &Context) -> Result<(), Error> {
                 "revoking"
             );
             errors.note(gateways::revoke(&context.connector(), &gateway, &grant.name).await);
+        }
+    }
+    for gateway in context.stores.gateways.state() {
+        if gateway.spec.forwarders.is_empty() && !gateways::is_reserved(&gateway) {
+            tracing::info!(gateway = gateway.name_any(), "removing, nobody uses it");
+            errors.note(delete_unchanged(&context.connector(), &*gateway).await);
         }
     }
     errors.into_result()

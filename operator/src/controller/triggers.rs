@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use extconn_api::condition::ExternalServiceCondition as Type;
+use extconn_api::condition::{self, ExternalServiceCondition as Type};
 use extconn_api::gateway::{ForwarderGrant, GatewayStatus};
 use extconn_api::{ExternalService, Gateway};
 use k8s_openapi::api::core::v1::Service;
@@ -107,6 +107,8 @@ fn is_programmed(external_service: &ExternalService) -> bool {
 pub struct Claim {
     generation: Option<i64>,
     accepted: Option<String>,
+    /// Status and message: a source that it may not have, or no longer, is no claim.
+    sources: Option<(String, String)>,
 }
 
 impl Claim {
@@ -114,14 +116,14 @@ impl Claim {
     pub fn of(external_service: &ExternalService) -> Self {
         let conditions = external_service
             .status
-            .iter()
-            .flat_map(|status| &status.conditions);
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
         Self {
             generation: external_service.metadata.generation,
-            accepted: conditions
-                .filter(|c| c.type_ == Type::Accepted.to_string())
-                .map(|c| c.status.clone())
-                .next(),
+            accepted: condition::find(conditions, Type::Accepted).map(|c| c.status.clone()),
+            sources: condition::find(conditions, Type::SourcesResolved)
+                .map(|c| (c.status.clone(), c.message.clone())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use extconn_api::permission::{Namespaces, Trust};
 use extconn_api::{ExternalService, names};
 use kube::Resource;
 use kube::runtime::reflector::{self, Store};
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::controller::stores::Stores;
 use crate::reconcile::observe::{Observed, observe};
+use crate::reconcile::validate::{Validated, validate};
 use crate::settings::Settings;
 
 /// The manifest of the README, in the namespace `default`.
@@ -67,6 +69,10 @@ pub fn settings() -> Settings {
         forwarder_replicas: 2,
         forwarder_log: "info".into(),
         forwarder_log_format: "json".into(),
+        trust: Trust {
+            connector_namespace: names::CONNECTOR_NAMESPACE.into(),
+            others: Namespaces::parse("default,a,z"),
+        },
         endpointslices_role: "extconn-forwarder-endpointslices".into(),
     }
 }
@@ -79,6 +85,11 @@ pub fn observed(documents: &str) -> Observed {
         .next()
         .expect("an ExternalService is there");
     observe(Arc::new(first), &stores(documents))
+}
+
+/// What is judged of it.
+pub fn validated(documents: &str) -> Validated {
+    validate(&observed(documents), &settings().trust)
 }
 
 fn stores(documents: &str) -> Stores {

@@ -1,6 +1,7 @@
 //! Pure: step 2, from the raw objects to what is to be set up, or to what is wrong.
 
 mod claims;
+mod permitted;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -8,6 +9,7 @@ mod tests;
 use std::net::Ipv4Addr;
 
 use extconn_api::condition::ExternalServiceReason as Reason;
+use extconn_api::permission::Trust;
 use extconn_api::{ExternalService, NamespacedName};
 
 use crate::reconcile::connection::{
@@ -32,10 +34,10 @@ pub struct Validated {
 }
 
 /// Judges what was observed.
-pub fn validate(observed: &Observed) -> Validated {
+pub fn validate(observed: &Observed, trust: &Trust) -> Validated {
     let external_service = &*observed.external_service;
     let name_holder = claims::name_holder(observed);
-    let verdict = match accepted(observed, &name_holder) {
+    let verdict = match accepted(observed, &name_holder, trust) {
         Ok(connection) => Verdict::Accepted(connection),
         Err(problem) => Verdict::Refused(problem),
     };
@@ -47,16 +49,23 @@ pub fn validate(observed: &Observed) -> Validated {
     }
 }
 
-fn accepted(observed: &Observed, name_holder: &NameHolder) -> Result<Connection, Problem> {
+fn accepted(
+    observed: &Observed,
+    name_holder: &NameHolder,
+    trust: &Trust,
+) -> Result<Connection, Problem> {
     let external_service = &*observed.external_service;
     claims::check_name(observed, name_holder)?;
     let target = TargetIp(address("spec.targetIP", &external_service.spec.target_ip)?);
     let egress = egress(external_service)?;
     let listed = sources::listed(external_service)?;
-    claims::check_egress(observed, target, &listed, &egress)?;
-    let (sources, mut source_problems) = sources::resolved(listed, &observed.services);
+    let (permitted, mut source_problems) =
+        permitted::permitted(external_service, listed, observed, trust);
+    claims::check_egress(observed, target, &permitted, &egress, trust)?;
+    let (sources, unresolved) = sources::resolved(permitted, &observed.services);
+    source_problems.extend(unresolved);
     let ingress = if external_service.spec.bidirectional {
-        sources::ingress(observed, target, &sources, &mut source_problems)
+        sources::ingress(observed, target, &sources, &mut source_problems, trust)
     } else {
         vec![]
     };

@@ -1,6 +1,7 @@
 //! Finds what of extconn is in a cluster.
 
 use extconn_api::names;
+use extconn_api::permission::{self, Namespaces};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
@@ -65,6 +66,36 @@ pub(crate) async fn operators(
         .list(&ListParams::default().labels(OPERATOR_LABELS))
         .await?;
     Ok(found.items)
+}
+
+/// The namespaces, beside its own, whose ExternalServices the operator lets list Services of every
+/// namespace; `None` if that may not be read.
+///
+/// # Errors
+/// The API server's refusal.
+pub(crate) async fn trusted_namespaces(
+    cluster: &Cluster,
+    connector_namespace: &str,
+) -> Result<Option<Namespaces>, Failure> {
+    match operators(cluster, Some(connector_namespace)).await {
+        Ok(operators) => Ok(operators.first().map(trusted_by)),
+        Err(error) if is_forbidden(&error) => Ok(None),
+        Err(error) => Err(api("look for the operator")(error)),
+    }
+}
+
+fn trusted_by(operator: &Deployment) -> Namespaces {
+    let template = operator
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
+    let containers = template.iter().flat_map(|pod| &pod.containers);
+    let mut variables = containers.flat_map(|container| container.env.iter().flatten());
+    variables
+        .find(|variable| variable.name == permission::TRUSTED_NAMESPACES)
+        .and_then(|variable| variable.value.as_deref())
+        .map(Namespaces::parse)
+        .unwrap_or_default()
 }
 
 /// The operator's Deployment and those of all forwarders.

@@ -1,6 +1,7 @@
 //! Objects for tests of this command.
 
 use extconn_api::ExternalService;
+use extconn_api::permission::Namespaces;
 use serde_json::json;
 
 use super::surroundings::{Seen, Surroundings};
@@ -19,6 +20,7 @@ fn service(
 pub(crate) fn surroundings() -> Surroundings {
     Surroundings {
         connector_namespace: "external-services".into(),
+        trusted: Some(Namespaces::default()),
         services: vec![
             service(
                 "default",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use extconn_api::condition::{self, GatewayCondition};
+use extconn_api::permission::{self, Denied};
 use extconn_api::{ExternalService, NamespacedName};
 use kube::ResourceExt;
 
@@ -43,7 +44,11 @@ pub(crate) fn judge(object: &ExternalService, seen: &Surroundings) -> Vec<Findin
     let mut findings = name_is_free(object, seen);
     for source in &object.spec.sources {
         let service = service_key(object, source);
-        findings.extend(service_can_be_a_source(object, &service, seen));
+        match service_is_permitted(object, &service, seen) {
+            Some(denied) => findings.push(denied),
+            None => findings.extend(service_can_be_a_source(object, &service, seen)),
+        }
+        findings.extend(source_ip_is_permitted(object, &source.source_ip, seen));
         findings.extend(gateway_holds(&source.source_ip, seen));
     }
     findings.extend(claims_are_free(object, seen));
@@ -110,6 +115,38 @@ fn name_is_free(object: &ExternalService, seen: &Surroundings) -> Vec<Finding> {
         })
         .into_iter()
         .collect()
+}
+
+/// By the rules of docs/security.md, which the operator applies once more.
+fn service_is_permitted(
+    object: &ExternalService,
+    key: &NamespacedName,
+    seen: &Surroundings,
+) -> Option<Finding> {
+    let by = object.namespace().unwrap_or_default();
+    let Denied { text, next } = seen.may_list(key, &by).err()?;
+    // Whether it consents, and who else is trusted, may not be ours to read.
+    let known = seen.trusted.is_some() && seen.services_seen_in.covers(&key.namespace);
+    Some(if known || permission::is_api_server(key) {
+        Finding::bad(text, next)
+    } else {
+        Finding::unsure(format!("{text}, as far as you may see"), next)
+    })
+}
+
+fn source_ip_is_permitted(
+    object: &ExternalService,
+    source_ip: &str,
+    seen: &Surroundings,
+) -> Option<Finding> {
+    let by = object.namespace().unwrap_or_default();
+    let mut gateways = seen.gateways.iter();
+    let gateway = gateways.find(|gateway| gateway.spec.source_ip == source_ip)?;
+    let status = gateway.status.as_ref()?;
+    let allowed = status.allowed_namespaces.as_deref();
+    let Denied { text, next } =
+        permission::check_source_ip(source_ip, allowed, status.host_name.as_deref(), &by).err()?;
+    Some(Finding::bad(text, next))
 }
 
 fn service_can_be_a_source(

@@ -20,7 +20,8 @@ pub(crate) struct ServiceOffer {
     pub text: String,
 }
 
-/// Services that can be a source and are not among `taken`: own namespace first, then by name.
+/// Services that can be a source of an ExternalService in `own_namespace` and are not among
+/// `taken`: own namespace first, then by name.
 pub(crate) fn services(
     seen: &Surroundings,
     own_namespace: &str,
@@ -31,7 +32,9 @@ pub(crate) fn services(
         .iter()
         .filter_map(|service| offer(seen, service))
         .collect();
-    offers.retain(|offer| !taken.contains(&offer.key));
+    offers.retain(|offer| {
+        !taken.contains(&offer.key) && seen.may_list(&offer.key, own_namespace).is_ok()
+    });
     offers.sort_by_key(|offer| (offer.key.namespace != own_namespace, offer.key.clone()));
     offers
 }
@@ -133,17 +136,34 @@ pub(crate) fn free_name(seen: &Surroundings, target: Ipv4Addr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use extconn_api::permission::{self, Namespaces};
+
     use super::*;
     use crate::expose::fixtures;
 
     #[test]
     fn services_of_the_own_namespace_come_first_and_system_services_not_at_all() {
-        let seen = fixtures::surroundings();
-        let texts: Vec<String> = services(&seen, "ns2", &[])
-            .into_iter()
-            .map(|offer| offer.text)
-            .collect();
-        assert_eq!(texts, ["ns2/api  443", "ns2/headless  80", "ns1/web  80"]);
+        let mut seen = fixtures::surroundings();
+        seen.trusted = Some(Namespaces::parse("ns2"));
+        assert_eq!(
+            texts(&seen, "ns2"),
+            ["ns2/api  443", "ns2/headless  80", "ns1/web  80"]
+        );
+    }
+
+    #[test]
+    fn services_of_others_are_offered_to_whom_they_consent_and_to_administrators() {
+        let mut seen = fixtures::surroundings();
+        assert_eq!(texts(&seen, "ns2"), ["ns2/api  443", "ns2/headless  80"]);
+        assert_eq!(texts(&seen, "external-services").len(), 3);
+        let consent = [(permission::EXPOSED_TO.to_owned(), "ns2".to_owned())];
+        seen.services[2].metadata.annotations = Some(consent.into());
+        assert_eq!(texts(&seen, "ns2").len(), 3);
+    }
+
+    fn texts(seen: &Surroundings, namespace: &str) -> Vec<String> {
+        let offers = services(seen, namespace, &[]).into_iter();
+        offers.map(|offer| offer.text).collect()
     }
 
     #[test]

@@ -150,11 +150,14 @@ fn ask_for_service(
         .collect();
     let offered = offers::services(seen, namespace, &taken);
     if offered.is_empty() {
-        return Err(
-            Failure::failed("there is no Service whose pods could get a source IP").next(
-                "make one, or name one that you may not list with --source NAMESPACE/SERVICE=IP",
-            ),
-        );
+        return Err(Failure::failed(format!(
+            "there is no Service that an ExternalService in namespace {namespace} may list"
+        ))
+        .next(format!(
+            "make one in namespace {namespace}; as an administrator, run this with \
+                     -n {} to choose among those of all namespaces",
+            seen.connector_namespace
+        )));
     }
     let items: Vec<String> = offered.iter().map(|offer| offer.text.clone()).collect();
     let chosen = prompter.choose(&Choice {
@@ -200,6 +203,8 @@ fn ask_for_source_ip(
 
 #[cfg(test)]
 mod tests {
+    use extconn_api::permission::Namespaces;
+
     use super::*;
     use crate::expose::fixtures;
     use crate::prompt::scripted::Scripted;
@@ -221,13 +226,9 @@ mod tests {
             "",
         ];
         let prompter = Scripted::new(&answers);
-        let request = ask(
-            &ExposeArgs::default(),
-            "ns2",
-            &fixtures::surroundings(),
-            &prompter,
-        )
-        .unwrap();
+        let mut seen = fixtures::surroundings();
+        seen.trusted = Some(Namespaces::parse("ns2"));
+        let request = ask(&ExposeArgs::default(), "ns2", &seen, &prompter).unwrap();
         prompter.finish();
         assert_eq!(request.key.to_string(), "ns2/server-203-0-113-8");
         assert_eq!(request.ports.len(), 2);

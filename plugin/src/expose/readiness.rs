@@ -22,11 +22,13 @@ pub(crate) enum Progress {
 }
 
 /// Reasons that no waiting will cure.
-const STUCK: [Reason; 8] = [
+const STUCK: [Reason; 10] = [
     Reason::InvalidSpec,
     Reason::NameConflict,
     Reason::SourceIPConflict,
     Reason::DuplicateSource,
+    Reason::SourceNotPermitted,
+    Reason::SourceIPNotPermitted,
     Reason::ServiceNotFound,
     Reason::ExternalNameService,
     Reason::NoClusterIP,

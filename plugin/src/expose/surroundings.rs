@@ -1,11 +1,13 @@
 //! Reads what a new ExternalService has to fit into. Whatever may not be read is left unknown.
 
+use extconn_api::permission::{self, Denied, Namespaces, Trust};
 use extconn_api::{ExternalService, Gateway, NamespacedName};
 use k8s_openapi::api::core::v1::Service;
+use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use crate::cluster::gateway_hosts::{self, GatewayHost};
-use crate::cluster::{Cluster, api, is_forbidden, is_not_found};
+use crate::cluster::{Cluster, api, installation, is_forbidden, is_not_found};
 use crate::failure::Failure;
 use crate::status::observe::not_installed;
 
@@ -14,6 +16,9 @@ use crate::status::observe::not_installed;
 pub(crate) struct Surroundings {
     /// Where extconn runs.
     pub connector_namespace: String,
+    /// Other namespaces whose ExternalServices may list Services of every namespace, if that could
+    /// be read.
+    pub trusted: Option<Namespaces>,
     /// Services that could be read.
     pub services: Vec<Service>,
     /// In which namespaces Services could be read.
@@ -57,6 +62,18 @@ impl Surroundings {
                 && service.metadata.name.as_ref() == Some(&key.name)
         })
     }
+
+    /// Whether ExternalServices of the namespace `by` may list this Service, as far as what was
+    /// seen tells.
+    pub(crate) fn may_list(&self, key: &NamespacedName, by: &str) -> Result<(), Denied> {
+        let annotations = self.service(key).map(ResourceExt::annotations);
+        let consent = annotations.and_then(|a| a.get(permission::EXPOSED_TO));
+        let trust = Trust {
+            connector_namespace: self.connector_namespace.clone(),
+            others: self.trusted.clone().unwrap_or_default(),
+        };
+        permission::check_service(key, consent.map(String::as_str), by, &trust)
+    }
 }
 
 /// Reads it all.
@@ -86,6 +103,7 @@ pub(crate) async fn observe(
     let gateways = gateways.list(&everything).await.map(|list| list.items);
     Ok(Surroundings {
         connector_namespace: connector_namespace.to_owned(),
+        trusted: installation::trusted_namespaces(cluster, connector_namespace).await?,
         services,
         services_seen_in,
         external_services,

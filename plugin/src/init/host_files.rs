@@ -52,6 +52,10 @@ pub(crate) struct SourceIp {
     /// Interface to which the gateway assigns it; the administrator assigns it if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assign_to: Option<String>,
+    /// The only namespaces whose ExternalServices may use it; all if left out. `init` keeps what
+    /// the administrator wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<String>>,
 }
 
 fn connector_namespace() -> String {

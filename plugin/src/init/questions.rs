@@ -96,7 +96,7 @@ pub(crate) fn host_file(
     prompter: &dyn Prompter,
 ) -> Result<HostFile, Failure> {
     let source_ips = match (&present, args.source_ips.is_empty()) {
-        (_, false) => args.source_ips.clone(),
+        (present, false) => still_reserved(args.source_ips.clone(), present.as_ref()),
         (Some(present), true) if !prompter.is_interactive() => present.source_ips.clone(),
         (present, true) => ask_for_source_ips(facts, present.as_ref(), prompter)?,
     };
@@ -121,6 +121,17 @@ pub(crate) fn host_file(
             .or_else(|| present.as_ref()?.host_name.clone()),
         other: present.map(|present| present.other).unwrap_or_default(),
     })
+}
+
+/// The flags do not speak of namespaces: what the administrator has reserved stays reserved.
+fn still_reserved(mut source_ips: Vec<SourceIp>, present: Option<&HostFile>) -> Vec<SourceIp> {
+    for source in &mut source_ips {
+        let mut before = present.iter().flat_map(|present| &present.source_ips);
+        source.namespaces = before
+            .find(|before| before.ip == source.ip)
+            .and_then(|before| before.namespaces.clone());
+    }
+    source_ips
 }
 
 fn ask_for_source_ips(
@@ -151,10 +162,12 @@ fn ask_for_source_ips(
             None if facts.addresses.contains_key(&ip) => SourceIp {
                 ip,
                 assign_to: None,
+                namespaces: None,
             },
             None => SourceIp {
                 ip,
                 assign_to: ask_who_assigns(ip, facts, prompter)?,
+                namespaces: None,
             },
         });
     }
@@ -253,6 +266,7 @@ pub(crate) fn source_ip(text: &str) -> Result<SourceIp, String> {
     Ok(SourceIp {
         ip: request::address(ip)?,
         assign_to: interface.map(str::to_owned),
+        namespaces: None,
     })
 }
 

@@ -55,7 +55,8 @@ pub async fn grant(
         }),
         _ => {
             let manager = field_manager::gateway_entry(&grant.name);
-            let gateway = apply_as(api, &gateway(source_ip, grant), &manager).await?;
+            let desired = gateway_of(&source_ip.to_string(), vec![grant]);
+            let gateway = apply_as(api, &desired, &manager).await?;
             Ok(Granted {
                 gateway,
                 grant: Grant::Written,
@@ -64,32 +65,49 @@ pub async fn grant(
     }
 }
 
-fn gateway(source_ip: SourceIp, grant: ForwarderGrant) -> Gateway {
+fn gateway_of(source_ip: &str, forwarders: Vec<ForwarderGrant>) -> Gateway {
     let label = (
         names::LABEL_MANAGED_BY.to_owned(),
         names::MANAGED_BY.to_owned(),
     );
     Gateway {
         metadata: ObjectMeta {
-            name: Some(names::gateway(source_ip.0)),
+            name: Some(source_ip.to_owned()),
             labels: Some([label].into()),
             ..ObjectMeta::default()
         },
         spec: GatewaySpec {
-            source_ip: source_ip.to_string(),
-            forwarders: vec![grant],
+            source_ip: source_ip.to_owned(),
+            forwarders,
         },
         status: None,
     }
 }
 
-/// Withdraws the grant of this forwarder, and the Gateway with it if that was the last one.
+/// Whether the Gateway stays without a grant: it tells for whom its source IP is reserved, and
+/// whoever asks next is refused at once. Without it, the same would be granted and refused again
+/// and again.
+pub fn is_reserved(gateway: &Gateway) -> bool {
+    let status = gateway.status.as_ref();
+    status.is_some_and(|status| status.allowed_namespaces.is_some())
+}
+
+/// Withdraws the grant of this forwarder, and the Gateway with it if that was the last one and
+/// the source IP is not reserved.
 pub async fn revoke(api: &Api<Gateway>, gateway: &Gateway, forwarder: &str) -> Result<(), Error> {
     if !has_grant(gateway, forwarder) {
         return Ok(());
     }
     if gateway.spec.forwarders.len() == 1 {
-        return delete_unchanged(api, gateway).await;
+        if !is_reserved(gateway) {
+            return delete_unchanged(api, gateway).await;
+        }
+        apply_as(
+            api,
+            &gateway_of(&gateway.spec.source_ip, vec![]),
+            field_manager::OPERATOR,
+        )
+        .await?;
     }
     // Applying nothing gives up all that this manager owns: its entry goes, and what others
     // own as well stays. Should the others have gone meanwhile, the API server refuses a

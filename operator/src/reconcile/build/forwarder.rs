@@ -91,6 +91,7 @@ pub fn gateway_grants(
     }
     let grant = |source_ip| ForwarderGrant {
         name: key.name.clone(),
+        external_service_namespace: Some(key.namespace.clone()),
         egress: egress.clone(),
         ingress: connection
             .ingress

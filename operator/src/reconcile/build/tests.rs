@@ -5,12 +5,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::*;
-use crate::reconcile::fixtures::{GATEWAY, REFERENCE, SERVICES, observed, settings};
-use crate::reconcile::validate::validate;
+use crate::reconcile::fixtures::{GATEWAY, REFERENCE, SERVICES, observed, settings, validated};
 
 fn desired(cluster: &str) -> Option<Desired> {
     let observed = observed(cluster);
-    build(&validate(&observed), &observed.gateways, &settings())
+    build(&validated(cluster), &observed.gateways, &settings())
 }
 
 fn document(object: &impl Serialize) -> String {

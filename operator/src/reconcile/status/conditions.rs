@@ -7,6 +7,7 @@ use extconn_api::condition::{
     self, ExternalServiceCondition as Type, ExternalServiceReason as Reason, GatewayCondition,
 };
 use extconn_api::forwarder::{ReplicaStatus, TunnelState};
+use extconn_api::gateway::RefusedForwarder;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
@@ -146,10 +147,11 @@ fn programmed(connection: &Connection, applied: &Applied, before: Before) -> Jud
     let Applied {
         deployment,
         gateways,
-        forwarder: _,
+        forwarder,
     } = applied;
     for source_ip in connection.source_ips() {
-        gateway_programmed(source_ip, gateways.get(&source_ip), before)?;
+        let forwarder = forwarder.metadata.name.as_deref().unwrap_or_default();
+        gateway_programmed(source_ip, gateways.get(&source_ip), forwarder, before)?;
     }
     let status = deployment.status.as_ref();
     let is_current = status.and_then(|s| s.observed_generation) >= deployment.metadata.generation;
@@ -171,6 +173,7 @@ fn programmed(connection: &Connection, applied: &Applied, before: Before) -> Jud
 fn gateway_programmed(
     source_ip: SourceIp,
     granted: Option<&Granted>,
+    forwarder: &str,
     before: Before,
 ) -> Result<(), Problem> {
     let Some(Granted { gateway, grant }) = granted else {
@@ -182,17 +185,30 @@ fn gateway_programmed(
     if status.ssh_endpoint.is_none() || status.host_key.is_none() {
         return Err(no_gateway(source_ip));
     }
-    let programmed = GatewayCondition::Programmed.to_string();
     let generation = gateway.metadata.generation;
-    if condition::is_true(&status.conditions, &programmed, generation) {
-        return Ok(());
-    }
-    // A change for another ExternalService of this source IP is no setback for this one.
-    let programmed = condition::find(&status.conditions, GatewayCondition::Programmed);
-    if before == Before::Programmed
-        && *grant == Grant::Unchanged
-        && programmed.is_some_and(|c| c.status == "True")
+    let host = host(gateway);
+    let refused = &status.refused_forwarders;
+    let refused_here = refused.iter().find(|refused| refused.name == forwarder);
+    if let Some(RefusedForwarder { name: _, message }) = refused_here
+        && status.observed_generation == generation
     {
+        return Err(Problem::new(
+            Reason::GatewayNotProgrammed,
+            format!(
+                "gateway {host} does not carry out all for source IP {source_ip}: {message}; \
+                 change the ExternalService, or let the host's administrator allow it in \
+                 /etc/extconn/gateway.yaml"
+            ),
+        ));
+    }
+    // Neither a change for another ExternalService of this source IP nor what the host does not
+    // let another do is a setback for this one.
+    let others_refused = !refused.is_empty() && refused_here.is_none();
+    let programmed = condition::find(&status.conditions, GatewayCondition::Programmed);
+    let unchanged = before == Before::Programmed && *grant == Grant::Unchanged;
+    if programmed.is_some_and(|c| {
+        (c.status == "True" || others_refused) && (c.observed_generation == generation || unchanged)
+    }) {
         return Ok(());
     }
     let says = GatewayCondition::ALL
@@ -200,7 +216,6 @@ fn gateway_programmed(
         .filter_map(|type_| condition::find(&status.conditions, type_))
         .find(|c| c.status != "True" && c.observed_generation == generation)
         .map_or("it has not answered yet", |c| c.message.as_str());
-    let host = host(gateway);
     Err(Problem::new(
         Reason::GatewayNotProgrammed,
         format!(

@@ -15,11 +15,11 @@ use crate::reconcile::apply::Applied;
 use crate::reconcile::apply::gateways::{Grant, Granted};
 use crate::reconcile::connection::SourceIp;
 use crate::reconcile::error::Error;
-use crate::reconcile::fixtures::{REFERENCE, SERVICES, observed};
-use crate::reconcile::validate::{Validated, validate};
+use crate::reconcile::fixtures::{REFERENCE, SERVICES, validated};
+use crate::reconcile::validate::Validated;
 
 fn accepted() -> Validated {
-    validate(&observed(&format!("{REFERENCE}{SERVICES}")))
+    validated(&format!("{REFERENCE}{SERVICES}"))
 }
 
 /// Both gateways and one replica, `pod-1`, at work.
@@ -120,7 +120,7 @@ fn it_is_ready_when_all_report_success() {
 #[test]
 fn a_refused_one_says_why_and_skips_the_rest() {
     let refused = REFERENCE.replace("targetIP: 203.0.113.7", "targetIP: nonsense");
-    let validated = validate(&observed(&format!("{refused}{SERVICES}")));
+    let validated = validated(&format!("{refused}{SERVICES}"));
     let expect = [
         "!InvalidSpec",
         "!NotAccepted",
@@ -141,7 +141,7 @@ fn without_any_source_there_is_nothing_to_program() {
         "!ServiceNotFound",
     ];
     check(
-        &validate(&observed(REFERENCE)),
+        &validated(REFERENCE),
         None,
         expect,
         "ns2/my-service2 does not exist",
@@ -151,7 +151,7 @@ fn without_any_source_there_is_nothing_to_program() {
 #[test]
 fn a_missing_service_is_named_though_the_others_work() {
     let one = SERVICES.replace("name: my-service2", "name: x");
-    let validated = validate(&observed(&format!("{REFERENCE}{one}")));
+    let validated = validated(&format!("{REFERENCE}{one}"));
     let expect = [
         "Accepted",
         "!ServiceNotFound",
@@ -363,17 +363,17 @@ fn coming_up_is_told_once_and_going_down_with_its_reason() {
 #[test]
 fn what_the_user_must_mend_is_told_once() {
     let none = ExternalServiceStatus::default();
-    let broken = status(judge(&validate(&observed(REFERENCE)), Ok(&None)));
+    let broken = status(judge(&validated(REFERENCE), Ok(&None)));
     check_events(&none, &broken, &["ServiceNotFound"]);
     check_events(&broken, &broken, &[]);
     let refused = REFERENCE.replace("targetIP: 203.0.113.7", "targetIP: nonsense");
-    let refused = status(judge(&validate(&observed(&refused)), Ok(&None)));
+    let refused = status(judge(&validated(&refused), Ok(&None)));
     check_events(&none, &refused, &["InvalidSpec"]);
 }
 
 #[test]
 fn a_long_message_makes_a_note_of_at_most_a_kilobyte() {
-    let mut broken = judge(&validate(&observed(REFERENCE)), Ok(&None));
+    let mut broken = judge(&validated(REFERENCE), Ok(&None));
     let sources = broken
         .iter_mut()
         .find(|c| c.type_ == "SourcesResolved")

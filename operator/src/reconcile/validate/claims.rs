@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use extconn_api::condition::{self, ExternalServiceCondition, ExternalServiceReason as Reason};
+use extconn_api::permission::Trust;
 use extconn_api::{ExternalService, NamespacedName, Protocol};
 use kube::ResourceExt;
 
-use crate::reconcile::connection::{EgressPort, Problem, Source, TargetIp};
+use super::{permitted, sources};
+use crate::reconcile::connection::{EgressPort, Problem, Source, SourceIp, TargetIp};
 use crate::reconcile::observe::Observed;
 use crate::reconcile::ownership;
 
@@ -112,23 +114,26 @@ fn is_refused(external_service: &ExternalService) -> bool {
         })
 }
 
+/// The sources that a rival really has: one that it may not have is no claim.
+pub fn held_sources(holder: &ExternalService, observed: &Observed, trust: &Trust) -> Vec<Source> {
+    let listed = sources::listed(holder).unwrap_or_default();
+    permitted::permitted(holder, listed, observed, trust).0
+}
+
 /// Refuses a (source IP, target, port) that an older ExternalService holds.
 pub fn check_egress(
     observed: &Observed,
     target: TargetIp,
     sources: &[Source],
     egress: &[EgressPort],
+    trust: &Trust,
 ) -> Result<(), Problem> {
     for holder in older_holders(observed) {
         if holder.spec.target_ip != target.to_string() {
             continue;
         }
-        let source_ips: HashSet<&str> = holder
-            .spec
-            .sources
-            .iter()
-            .map(|s| s.source_ip.as_str())
-            .collect();
+        let held = held_sources(holder, observed, trust);
+        let source_ips: HashSet<SourceIp> = held.iter().map(|s| s.source_ip).collect();
         let ports: HashSet<(Protocol, u16)> = holder
             .spec
             .ports
@@ -146,8 +151,7 @@ pub fn check_egress(
                 listen: _,
             } in egress
             {
-                if source_ips.contains(source_ip.to_string().as_str())
-                    && ports.contains(&(*protocol, destination.get()))
+                if source_ips.contains(source_ip) && ports.contains(&(*protocol, destination.get()))
                 {
                     return Err(Problem::new(
                         Reason::SourceIPConflict,

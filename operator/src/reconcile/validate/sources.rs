@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use extconn_api::condition::ExternalServiceReason as Reason;
+use extconn_api::permission::Trust;
 use extconn_api::{ExternalService, NamespacedName, Protocol};
 use k8s_openapi::api::core::v1::Service;
 
@@ -104,8 +105,9 @@ pub fn ingress(
     target: TargetIp,
     sources: &[Source],
     problems: &mut Vec<Problem>,
+    trust: &Trust,
 ) -> Vec<IngressPort> {
-    let mut holders = rival_ports(observed, target);
+    let mut holders = rival_ports(observed, target, trust);
     let mut ingress = vec![];
     for Source {
         service: name,
@@ -160,13 +162,13 @@ pub fn ingress(
 fn rival_ports(
     observed: &Observed,
     target: TargetIp,
+    trust: &Trust,
 ) -> HashMap<(SourceIp, PortNumber), PortHolder> {
     claims::older_holders(observed)
         .filter(|rival| rival.spec.bidirectional && rival.spec.target_ip == target.to_string())
         .flat_map(|rival| {
             let key = ownership::key(rival);
-            listed(rival)
-                .unwrap_or_default()
+            claims::held_sources(rival, observed, trust)
                 .into_iter()
                 .flat_map(move |source| {
                     let service = observed.services.get(&source.service);

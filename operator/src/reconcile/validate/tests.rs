@@ -1,7 +1,7 @@
 //! Which clusters make which verdict.
 
 use super::*;
-use crate::reconcile::fixtures::{REFERENCE, SERVICES, observed};
+use crate::reconcile::fixtures::{REFERENCE, SERVICES, validated};
 
 const OLDER: &str = "2026-11-23T09:00:00Z";
 const YOUNGER: &str = "2026-11-23T11:00:00Z";
@@ -27,14 +27,14 @@ fn cluster(rest: &str) -> String {
 }
 
 fn connection(cluster: &str) -> Connection {
-    match validate(&observed(cluster)).verdict {
+    match validated(cluster).verdict {
         Verdict::Accepted(connection) => connection,
         Verdict::Refused(problem) => panic!("refused: {problem:?}"),
     }
 }
 
 fn check_refused(cluster: &str, reason: Reason, says: &str) {
-    match validate(&observed(cluster)).verdict {
+    match validated(cluster).verdict {
         Verdict::Accepted(_) => panic!("accepted, not refused with {reason}"),
         Verdict::Refused(problem) => check_problem(&problem, reason, says),
     }
@@ -101,7 +101,7 @@ fn the_older_of_two_holds_the_name() {
         "older ExternalService a/my-externalservice",
     );
     let older = cluster(&rival("a", "my-externalservice", YOUNGER));
-    assert_eq!(validate(&observed(&older)).name_holder, NameHolder::Itself);
+    assert_eq!(validated(&older).name_holder, NameHolder::Itself);
     connection(&older);
 }
 

@@ -1,3 +1,4 @@
+use extconn_api::permission::Namespaces;
 use serde_json::{Value, json};
 
 use super::*;
@@ -131,10 +132,63 @@ fn one_port_of_a_source_ip_cannot_lead_to_two_services() {
         source("api", "192.0.2.11"),
         {"service": {"namespace": "ns1", "name": "web"}, "sourceIP": "192.0.2.11"}
     ]);
+    seen.trusted = Some(Namespaces::parse("ns2"));
     check_in(
         &seen,
         sources,
         "203.0.113.8",
         &[(Mood::Bad, "192.0.2.11:80")],
     );
+}
+
+#[test]
+fn another_teams_service_needs_its_consent() {
+    let web = json!([{"service": {"namespace": "ns1", "name": "web"}, "sourceIP": "192.0.2.11"}]);
+    let target = "203.0.113.8";
+    let mut seen = surroundings();
+    let denied = (Mood::Bad, "does not consent to ns2");
+    check_in(&seen, web.clone(), target, &[denied]);
+    // Who may not read it cannot tell.
+    seen.services_seen_in = Seen::In("ns2".into());
+    let doubt = (Mood::Unsure, "as far as you may see");
+    check_in(&seen, web.clone(), target, &[doubt]);
+    seen = surroundings();
+    seen.trusted = None;
+    check_in(&seen, web.clone(), target, &[doubt]);
+    let consent = [(permission::EXPOSED_TO.to_owned(), "ns2".to_owned())];
+    seen.services[2].metadata.annotations = Some(consent.into());
+    check_in(&seen, web, target, &[]);
+}
+
+#[test]
+fn the_api_server_is_refused_whatever_may_be_seen() {
+    let seen = Surroundings {
+        trusted: None,
+        services_seen_in: Seen::Nowhere,
+        ..surroundings()
+    };
+    let source = json!({"namespace": "default", "name": "kubernetes"});
+    let sources = json!([{"service": source, "sourceIP": "192.0.2.11"}]);
+    let expect = [(Mood::Bad, "default/kubernetes is the cluster's API server")];
+    check_in(&seen, sources, "203.0.113.8", &expect);
+}
+
+#[test]
+fn a_source_ip_that_is_reserved_for_others_is_refused() {
+    let gateway = json!({
+        "apiVersion": "extconn.submariner.io/v1alpha1", "kind": "Gateway",
+        "metadata": {"name": "192.0.2.11"},
+        "spec": {"sourceIP": "192.0.2.11"},
+        "status": {"hostName": "gw1", "allowedNamespaces": ["ns1"]},
+    });
+    let seen = Surroundings {
+        gateways: vec![serde_json::from_value(gateway).unwrap()],
+        ..surroundings()
+    };
+    let sources = json!([source("api", "192.0.2.11")]);
+    let expect = [(
+        Mood::Bad,
+        "reserved for ExternalServices of the namespaces ns1",
+    )];
+    check_in(&seen, sources, "203.0.113.8", &expect);
 }

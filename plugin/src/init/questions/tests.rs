@@ -33,7 +33,7 @@ fn only_an_address_that_is_not_there_asks_who_assigns_it() {
 
 #[test]
 fn what_is_on_the_host_is_offered_again() {
-    let present = HostFile::parse("{sshEndpoint: '192.0.2.1:2222', sourceIPs: [{ip: 192.0.2.11, assignTo: eth0}], targetNetworks: [203.0.113.0/24]}").unwrap();
+    let present = HostFile::parse("{sshEndpoint: '192.0.2.1:2222', sourceIPs: [{ip: 192.0.2.11, assignTo: eth0, namespaces: [bank]}], targetNetworks: [203.0.113.0/24]}").unwrap();
     let prompter = Scripted::new(&[""]);
     let file = host_file(
         &InitArgs::default(),
@@ -67,6 +67,32 @@ fn flags_ask_nothing_and_win_over_what_is_on_the_host() {
     .unwrap();
     assert_eq!(file.source_ips, args.source_ips);
     assert_eq!(file.ssh_endpoint.port(), 2022);
+}
+
+#[test]
+fn flags_do_not_open_a_source_ip_that_is_reserved() {
+    let present =
+        "{sshEndpoint: '192.0.2.1:2222', sourceIPs: [{ip: 192.0.2.12, namespaces: [bank]}]}";
+    let args = InitArgs {
+        source_ips: ["192.0.2.11=eth0", "192.0.2.12=eth0"]
+            .map(|ip| source_ip(ip).unwrap())
+            .into(),
+        ..InitArgs::default()
+    };
+    let present = Some(HostFile::parse(present).unwrap());
+    let prompter = Scripted::new(&[]);
+    let file = host_file(
+        &args,
+        "external-services",
+        &facts(),
+        present,
+        None,
+        &prompter,
+    )
+    .unwrap();
+    assert_eq!(file.source_ips[0], args.source_ips[0]);
+    assert_eq!(file.source_ips[1].assign_to.as_deref(), Some("eth0"));
+    assert_eq!(file.source_ips[1].namespaces, Some(vec!["bank".to_owned()]));
 }
 
 #[test]
