@@ -91,6 +91,26 @@ if [ ! -f /var/lib/extconn/token ] || [ "$token" -nt /var/lib/extconn/token ]; t
     put "$token" /var/lib/extconn/token 0600 extconn:extconn
 fi
 put "$here/systemd/extconn-gateway.service" /etc/systemd/system/extconn-gateway.service 0644 root:root
+# Who assigns addresses also announces them to the neighbours: that takes a packet socket, which
+# nothing else needs.
+drop_in=/etc/systemd/system/extconn-gateway.service.d
+if grep -Eq '^[^#]*assignTo' "$host_file"; then
+    install -d -m 0755 "$drop_in"
+    announce=$(mktemp)
+    cat >"$announce" <<'UNIT'
+# Made by install.sh, because the host file has assignTo: announcing an address (ARP).
+[Service]
+AmbientCapabilities=CAP_NET_RAW
+CapabilityBoundingSet=CAP_NET_RAW
+RestrictAddressFamilies=AF_PACKET
+UNIT
+    put "$announce" "$drop_in/announce.conf" 0644 root:root
+    rm -f "$announce"
+elif [ -f "$drop_in/announce.conf" ]; then
+    rm -rf "$drop_in"
+    changed=yes
+    say "took back the right to announce addresses: no assignTo in the host file"
+fi
 /usr/local/bin/extconn-gateway check-config || fail "correct the files named above, then run this again"
 
 if [ "$changed" = no ]; then

@@ -23,7 +23,7 @@ fi
 # Without the program the rules could not be removed by running this again.
 [ "$failures" = no ] || exit 1
 rm -f "$unit" /usr/local/bin/extconn-gateway /etc/sysusers.d/extconn.conf
-rm -rf /etc/extconn /var/lib/extconn
+rm -rf "$unit.d" /etc/extconn /var/lib/extconn
 systemctl daemon-reload
 systemctl reset-failed extconn-gateway.service 2>/dev/null || true
 if getent passwd extconn >/dev/null; then

@@ -36,6 +36,10 @@ pub fn init(format: LogFormat) {
 /// An error and its causes in one line, each said once: many libraries repeat the cause in their
 /// own text, some do not.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
+    // The library writes out the whole answer of the API server; its message says it all.
+    if let Some(kube::Error::Api(answer)) = error.downcast_ref() {
+        return format!("the API server says {}: {}", answer.code, answer.message);
+    }
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

@@ -17,6 +17,8 @@ use tokio::task::JoinHandle;
 pub enum Readiness {
     /// It can.
     Ready,
+    /// It can, but something is not as it should be, in words.
+    ReadyBut(String),
     /// It cannot, for a reason in words.
     NotReady(String),
 }
@@ -70,6 +72,7 @@ impl IntoResponse for Readiness {
     fn into_response(self) -> Response {
         match self {
             Readiness::Ready => (StatusCode::OK, "ok\n".to_owned()),
+            Readiness::ReadyBut(remark) => (StatusCode::OK, format!("ok, but {remark}\n")),
             Readiness::NotReady(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         }
         .into_response()
@@ -80,6 +83,7 @@ impl fmt::Display for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Readiness::Ready => f.write_str("ready"),
+            Readiness::ReadyBut(remark) => write!(f, "ready, but {remark}"),
             Readiness::NotReady(reason) => write!(f, "not ready: {reason}"),
         }
     }

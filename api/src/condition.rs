@@ -99,14 +99,20 @@ words! {
 }
 
 words! {
-    /// Condition types of a Gateway object.
+    /// Condition types of a Gateway object that its gateway writes.
     GatewayCondition {
         /// The source IP is on an interface of the gateway host.
         AddressAssigned,
         /// The ssh server listens and the rules of the current generation are in the kernel.
         Programmed,
+        /// The clock of the gateway host agrees with the API server's.
+        ClockInSync,
     }
 }
+
+/// Condition type of a Gateway object that the operator writes: its gateway gives signs of life.
+/// A gateway that cannot reach the API server could not say so itself.
+pub const GATEWAY_REPORTING: &str = "Reporting";
 
 /// Puts `new` in place of the condition of the same type, or at the end.
 ///

@@ -33,6 +33,11 @@ use crate::{Protocol, schema};
         json_path = ".status.conditions[?(@.type==\"Programmed\")].reason"
     ),
     printcolumn(
+        name = "Reporting",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Reporting\")].status"
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
@@ -109,7 +114,7 @@ pub struct RefusedForwarder {
     pub message: String,
 }
 
-/// What a gateway reports for one source IP. Written by that gateway alone.
+/// What a gateway reports for one source IP. Written by that gateway, but for `Reporting`.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayStatus {
@@ -132,7 +137,8 @@ pub struct GatewayStatus {
     /// forwarder concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused_forwarders: Vec<RefusedForwarder>,
-    /// `AddressAssigned` and `Programmed`.
+    /// `AddressAssigned`, `Programmed` and `ClockInSync` of the gateway; `Reporting` of the
+    /// operator: whether the gateway gives signs of life.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -44,7 +44,9 @@ pub mod forwarder_env {
 pub mod field_manager {
     /// The operator, for everything it makes and for ExternalService status, but for Gateways.
     pub const OPERATOR: &str = "extconn-operator";
-    /// A gateway, for Gateway status.
+    /// The operator, for the condition `Reporting` of Gateways.
+    pub const OPERATOR_REPORTING: &str = "extconn-operator/reporting";
+    /// A gateway, for Gateway status and its own Lease.
     pub const GATEWAY: &str = "extconn-gateway";
 
     /// The operator, for the entry of one forwarder in a Gateway: each entry has a writer of its
@@ -64,8 +66,45 @@ pub fn gateway(source_ip: Ipv4Addr) -> String {
     source_ip.to_string()
 }
 
+/// Label and value on the Leases that gateway hosts renew, for whoever selects them.
+pub const GATEWAY_LEASE_LABEL: (&str, &str) = ("app.kubernetes.io/component", "gateway");
+
+/// Longest name of a Lease.
+const LONGEST_NAME: usize = 253;
+
+/// Name of the Lease that a gateway host renews as long as it lives: `extconn-gateway-` and its
+/// host name, as far as a name of an object may hold it. `spec.holderIdentity` has all of it.
+pub fn gateway_lease(host_name: &str) -> String {
+    let allowed = |c: char| match c.to_ascii_lowercase() {
+        c if c.is_ascii_lowercase() || c.is_ascii_digit() => c,
+        _ => '-',
+    };
+    let host: String = host_name.chars().map(allowed).collect();
+    let name: String = format!("extconn-gateway-{}", host.trim_matches('-'));
+    let end = name.len().min(LONGEST_NAME);
+    name[..end].trim_end_matches('-').to_owned()
+}
+
 /// Name of the Deployment, the ServiceAccount and the Role of a forwarder. The Forwarder object
 /// and the Service carry the bare name of their ExternalService.
 pub fn forwarder_workload(external_service: &str) -> String {
     format!("forwarder-{external_service}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_name_makes_the_name_of_a_lease() {
+        for (host, lease) in [
+            ("gw1", "extconn-gateway-gw1"),
+            ("GW1.example.com", "extconn-gateway-gw1-example-com"),
+            ("-my gateway_2-", "extconn-gateway-my-gateway-2"),
+            ("\u{e9}", "extconn-gateway"),
+        ] {
+            assert_eq!(gateway_lease(host), lease);
+        }
+        assert_eq!(gateway_lease(&"x".repeat(300)).len(), LONGEST_NAME);
+    }
 }

@@ -32,6 +32,7 @@ use crate::tunnel::ssh::settings::REKEY_AFTER;
 use crate::tunnel::window::Budget;
 use flows::ForwarderFlow;
 
+pub use crate::tunnel::pool::TunnelCounts;
 pub use config::{ForwarderConfig, GatewayEndpoint, Peers, Pod};
 pub use report::{ForwarderReport, TunnelReport, TunnelState};
 
@@ -167,6 +168,20 @@ impl Forwarder {
     /// Counts since the start.
     pub fn metrics(&self) -> Snapshot {
         self.shared.counters.snapshot()
+    }
+
+    /// Flows alive, in both directions.
+    pub fn flows(&self) -> usize {
+        self.shared.flows.len()
+    }
+
+    /// What the tunnels to each gateway used have been through.
+    pub fn tunnel_counts(&self) -> BTreeMap<SocketAddrV4, TunnelCounts> {
+        let pools = self.shared.pools.lock();
+        let counts = pools
+            .iter()
+            .map(|(endpoint, used)| (endpoint.address, used.pool.counts()));
+        counts.collect()
     }
 
     /// Stops accepting, lets flows finish for at most `within`, then resets the rest.

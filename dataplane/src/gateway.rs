@@ -8,7 +8,7 @@ mod ingress;
 pub mod report;
 mod tunnels;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::identity::{PrivateKey, PublicKey};
 use crate::listen::listen;
@@ -41,7 +42,7 @@ use tunnels::Tunnels;
 
 pub use crate::nat::BackEnd;
 pub use config::{EgressGrant, GatewayConfig, IngressGrant};
-pub use report::{GatewayReport, RulesState};
+pub use report::{GatewayReport, GatewayUse, RulesState, SshState};
 
 /// Port of the ssh server unless told otherwise.
 pub const DEFAULT_SSH_PORT: u16 = 2022;
@@ -74,18 +75,8 @@ impl GatewayOptions {
     }
 }
 
-/// A gateway that could not be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The ssh port could not be opened.
-    #[error("listen on {address} for ssh: {error}")]
-    Listen {
-        /// Address and port.
-        address: SocketAddrV4,
-        /// Why.
-        error: io::Error,
-    },
-}
+/// Time before the ssh port is tried again when somebody else has it.
+const LISTEN_RETRY: Duration = Duration::from_secs(1);
 
 /// A part of a configuration that could not be put into effect. The rest of it is in effect.
 #[derive(Debug, thiserror::Error)]
@@ -125,17 +116,15 @@ struct Shared {
 }
 
 impl Gateway {
-    /// Opens the ssh port. Nobody is admitted until [`Gateway::apply`] says whom.
-    ///
-    /// # Errors
-    /// The port is taken or may not be opened.
-    pub async fn start(options: GatewayOptions) -> Result<Self, StartError> {
-        let failed = |error| StartError::Listen {
-            address: options.listen,
-            error,
+    /// Opens the ssh port, or goes on trying: the report says how it stands. Nobody is admitted
+    /// until [`Gateway::apply`] says whom. Must be called inside a tokio runtime.
+    pub fn start(options: GatewayOptions) -> Self {
+        let listener = listen(options.listen);
+        let chosen = listener.as_ref().map(TcpListener::local_addr);
+        let port = match chosen {
+            Ok(Ok(address)) => address.port(),
+            _ => options.listen.port(),
         };
-        let listener = listen(options.listen).map_err(failed)?;
-        let port = listener.local_addr().map_err(failed)?.port();
         let shared = Arc::new(Shared {
             policy: ArcSwap::default(),
             accepting: Mutex::default(),
@@ -145,23 +134,30 @@ impl Gateway {
             counters: Counters::default(),
             report_tx: watch::Sender::default(),
         });
-        let accepting = tokio::spawn(accept_tunnels(
-            listener,
-            options.host_key,
-            options.rekey_after,
-            Arc::clone(&shared),
-            Arc::new(Budget::new(options.window_budget)),
-        ));
+        if let Err(error) = &listener {
+            shared.publish_ssh(options.listen, SshState::failed(options.listen, error));
+        }
+        let opener = Arc::clone(&shared);
+        let accepting = tokio::spawn(async move {
+            accept_tunnels(
+                opener.listen_patiently(options.listen, listener).await,
+                options.host_key,
+                options.rekey_after,
+                opener,
+                Arc::new(Budget::new(options.window_budget)),
+            )
+            .await;
+        });
         *shared.accepting.lock() = Some(AbortOnDropHandle::new(accepting));
         let keeper = Keeper::start(options.back_end);
         let reporting = tokio::spawn(report_rules(Arc::clone(&shared), keeper.state()));
-        Ok(Self {
+        Self {
             shared,
             keeper,
             _reporting: AbortOnDropHandle::new(reporting),
             address: SocketAddrV4::new(*options.listen.ip(), port),
             applying: tokio::sync::Mutex::default(),
-        })
+        }
     }
 
     /// Address of the ssh server; the port is the one that the kernel chose if none was given.
@@ -208,6 +204,28 @@ impl Gateway {
         self.shared.counters.snapshot()
     }
 
+    /// What is in use at this moment.
+    pub fn in_use(&self) -> GatewayUse {
+        let mut flows = 0;
+        let mut ports: HashMap<EgressGrant, usize> = HashMap::new();
+        self.shared.flows.look(|flow| {
+            flows += 1;
+            if let GatewayFlow::Egress { grant, .. } = flow {
+                *ports.entry(*grant).or_default() += 1;
+            }
+        });
+        let mut source_ports = BTreeMap::new();
+        for (grant, count) in ports {
+            let most = source_ports.entry(grant.source_ip).or_default();
+            *most = count.max(*most);
+        }
+        GatewayUse {
+            flows,
+            relay_ports: self.shared.relays.lock().ports().len(),
+            source_ports,
+        }
+    }
+
     /// Stops accepting, lets flows finish for at most `within`, then resets the rest.
     pub async fn drain(&self, within: Duration) {
         let _applying = self.applying.lock().await;
@@ -244,6 +262,39 @@ impl Drop for Gateway {
 }
 
 impl Shared {
+    /// The listener of the first try, or of the first that succeeds: who holds the port may go.
+    async fn listen_patiently(
+        &self,
+        address: SocketAddrV4,
+        mut listener: io::Result<TcpListener>,
+    ) -> TcpListener {
+        loop {
+            let state = match listener {
+                Ok(listener) => {
+                    self.publish_ssh(address, SshState::Listening);
+                    return listener;
+                }
+                Err(error) => SshState::failed(address, &error),
+            };
+            self.publish_ssh(address, state);
+            tokio::time::sleep(LISTEN_RETRY).await;
+            listener = listen(address);
+        }
+    }
+
+    fn publish_ssh(&self, address: SocketAddrV4, state: SshState) {
+        self.report_tx.send_if_modified(|report| {
+            let changed = report.ssh != state;
+            match &state {
+                SshState::Failed(error) if changed => error!(error, "no ssh port, trying again"),
+                SshState::Listening if changed => info!(listen = %address, "ssh port open"),
+                SshState::Failed(_) | SshState::Listening => {}
+            }
+            report.ssh = state;
+            changed
+        });
+    }
+
     /// Enters a flow into the table, if it is allowed.
     fn enter(&self, what: GatewayFlow, flow: &FlowStream) -> Result<Entry<GatewayFlow>, Reason> {
         let entry = self.flows.insert(what.clone(), flow.cutter());

@@ -9,7 +9,8 @@ pub(crate) mod table;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use tokio::io::Interest;
@@ -17,26 +18,45 @@ use tokio::io::Interest;
 use crate::tunnel::flow::{Chunk, FlowStream};
 use crate::tunnel::frame::MAX_DATA_LEN;
 use crate::tunnel::reason::Reason;
+use counters::Bytes;
 use socket::ProxiedSocket;
 
 /// Bytes that a flow reads at first, and at least. Doubled while reads fill it: a connection that
 /// sends little holds little.
 const MIN_READ_LEN: usize = 2 * 1024;
 
-/// Bytes that went through, as seen from the socket.
-#[derive(Debug, Default)]
+/// Bytes that went through one flow, as seen from the socket.
+#[derive(Debug)]
 pub(crate) struct Transferred {
-    /// Read from the socket.
-    pub(crate) read: AtomicU64,
-    /// Written to the socket.
-    pub(crate) written: AtomicU64,
+    flow: Bytes,
+    /// The same of all flows.
+    all: Arc<Bytes>,
 }
 
 impl Transferred {
+    /// Nothing yet; what follows counts into `all` too, so that metrics see a flow that lasts.
+    pub(crate) fn counted_in(all: &Arc<Bytes>) -> Self {
+        Self {
+            flow: Bytes::default(),
+            all: Arc::clone(all),
+        }
+    }
+
+    fn note_read(&self, bytes: usize) {
+        for count in [&self.flow.read, &self.all.read] {
+            count.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn note_written(&self, bytes: usize) {
+        for count in [&self.flow.written, &self.all.written] {
+            count.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
     /// Bytes read from and written to the socket.
     pub(crate) fn totals(&self) -> (u64, u64) {
-        let read = self.read.load(Ordering::Relaxed);
-        (read, self.written.load(Ordering::Relaxed))
+        self.flow.totals()
     }
 }
 
@@ -136,7 +156,7 @@ async fn upload(
                 return Ok(());
             }
             Ok(read) => {
-                transferred.read.fetch_add(read as u64, Ordering::Relaxed);
+                transferred.note_read(read);
                 flow.send(chunk);
                 if read == wanted {
                     read_len = (2 * read_len).min(MAX_DATA_LEN);
@@ -167,9 +187,7 @@ async fn download(
         while !rest.is_empty() {
             match socket.stream.try_write(rest) {
                 Ok(written) => {
-                    transferred
-                        .written
-                        .fetch_add(written as u64, Ordering::Relaxed);
+                    transferred.note_written(written);
                     rest = &rest[written..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

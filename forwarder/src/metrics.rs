@@ -1,13 +1,15 @@
 //! Metrics of the forwarder agent; `docs/forwarder.md` lists them.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use extconn_agent::flow_metrics::{self, FlowCounts};
 use extconn_agent::probes::{Metrics, Readiness};
-use extconn_dataplane::forwarder::{Forwarder, ForwarderReport, TunnelState};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
+use extconn_dataplane::forwarder::{Forwarder, ForwarderReport, TunnelCounts, TunnelState};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -19,6 +21,7 @@ pub struct Meters {
     pods: Gauge,
     disputed: Gauge,
     tunnels: Family<SourceIp, Gauge>,
+    open_flows: Gauge,
     /// Configurations that could not be put into effect.
     pub apply_failures: Counter<u64, AtomicU64>,
 }
@@ -62,13 +65,21 @@ impl Meters {
             "1 if flows of this source IP can be opened",
             meters.tunnels.clone(),
         );
+        registry.register("open_flows", "Flows alive", meters.open_flows.clone());
+        registry.register_collector(Box::new(Tunnels(plane.clone())));
         registry.register(
             "apply_failures",
             "Configurations that could not be put into effect",
             meters.apply_failures.clone(),
         );
         flow_metrics::register(&mut registry, flows);
-        (meters, Arc::new(move || flow_metrics::rendered(&registry)))
+        let (meters_now, plane) = (meters.clone(), plane.clone());
+        let rendered = move || {
+            let flows = i64::try_from(plane.flows()).unwrap_or(i64::MAX);
+            meters_now.open_flows.set(flows);
+            flow_metrics::rendered(&registry)
+        };
+        (meters, Arc::new(rendered))
     }
 
     /// Notes whether connections may be sent here.
@@ -91,5 +102,42 @@ impl Meters {
             let up = i64::from(tunnel.state == TunnelState::Up);
             self.tunnels.get_or_create(&SourceIp { source_ip }).set(up);
         }
+    }
+}
+
+/// What the tunnels to each gateway have been through, read when somebody asks.
+struct Tunnels(Arc<Forwarder>);
+
+impl fmt::Debug for Tunnels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tunnels")
+    }
+}
+
+impl Collector for Tunnels {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        type Count = fn(&TunnelCounts) -> u64;
+        let kind = ConstCounter::new(0_u64).metric_type();
+        let counts = self.0.tunnel_counts();
+        let metrics: [(&str, &str, Count); 2] = [
+            (
+                "tunnel_connects",
+                "ssh connections to a gateway that came up; all but the first two are reconnects",
+                |counts| counts.connects,
+            ),
+            (
+                "tunnel_failures",
+                "Tries to connect to a gateway that failed",
+                |counts| counts.failures,
+            ),
+        ];
+        for (name, help, count) in metrics {
+            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+            for (gateway, counts) in &counts {
+                let labels = [("gateway", gateway.to_string())];
+                ConstCounter::new(count(counts)).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 }

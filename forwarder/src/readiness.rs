@@ -95,7 +95,7 @@ mod tests {
     fn reason(reached: &Reached) -> String {
         match first_readiness(reached) {
             Readiness::Ready => "ready".to_owned(),
-            Readiness::NotReady(reason) => reason,
+            Readiness::ReadyBut(reason) | Readiness::NotReady(reason) => reason,
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use crate::state_files;
+use crate::{announce, state_files};
 
 /// An address that could not be read, assigned or withdrawn.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,8 @@ impl Addresses {
         self.present_tx.borrow().clone()
     }
 
-    /// Assigns an address that is not there, as the only one of its network (`/32`).
+    /// Assigns an address that is not there, as the only one of its network (`/32`), and
+    /// announces it to the neighbours.
     ///
     /// # Errors
     /// The interface is missing, or the kernel said no.
@@ -114,6 +115,7 @@ impl Addresses {
             reason: e.to_string(),
         })?;
         info!(%address, interface, "assigned source IP");
+        tokio::spawn(announce::announce(address, interface.to_owned()));
         // The library takes the event of our own request for an answer to it.
         refresh(&self.handle, &self.present_tx).await?;
         Ok(())

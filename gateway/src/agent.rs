@@ -11,18 +11,19 @@ use extconn_agent::probes::Readiness;
 use extconn_agent::publish::{Heard, Publisher, Told, send_if_changed};
 use extconn_agent::view::{self, View};
 use extconn_api::{Forwarder, Gateway as GatewayObject, GatewayStatus, names};
-use extconn_dataplane::gateway::{Gateway, GatewayConfig, RulesState};
+use extconn_dataplane::gateway::{Gateway, GatewayConfig, RulesState, SshState};
 use extconn_dataplane::identity::PublicKey;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::addresses::{AddressError, Addresses};
 use crate::build::{self, Plan};
+use crate::heartbeat::{ApiState, Pulse};
 use crate::host_file::{Assignment, HostFile};
 use crate::last_good::{LastGood, Objects};
 use crate::metrics::Meters;
@@ -44,6 +45,10 @@ pub struct Parts {
     pub last_good: LastGood,
     /// The last good objects, until the API has given better ones.
     pub fallback: Option<Objects>,
+    /// What the last sign of life showed.
+    pub pulse: watch::Receiver<Pulse>,
+    /// A Gateway object that this host speaks for, for the Lease to go with it.
+    pub owner_tx: watch::Sender<Option<OwnerReference>>,
 }
 
 /// The views, the data plane, and what was last done with them.
@@ -205,21 +210,27 @@ impl Agent {
     /// Publishes status, readiness and metrics.
     fn tell(&mut self, presence: &BTreeMap<Ipv4Addr, Presence>) {
         let report = self.parts.plane.report().borrow().clone();
+        let pulse = self.parts.pulse.borrow().clone();
         self.meters.set_tunnels(&report.tunnels);
+        self.meters.set_pulse(&pulse, &report.ssh);
         self.meters
             .set_in_effect(self.is_in_effect(), self.from_api);
         let effect = match (&self.failure, &report.rules) {
             (Some(reason), _) | (None, RulesState::Failed(reason)) => {
                 Effect::Failed(reason.clone())
             }
-            (None, RulesState::Applied) if self.is_in_effect() => Effect::Complete,
-            (None, RulesState::Applied) => Effect::Pending,
+            (None, RulesState::Applied) => match &report.ssh {
+                SshState::Failed(reason) => Effect::NotListening(reason.clone()),
+                SshState::Listening if self.is_in_effect() => Effect::Complete,
+                SshState::Listening => Effect::Pending,
+            },
         };
         let facts = HostFacts {
             host_name: self.parts.host_name.clone(),
             ssh_endpoint: self.parts.host.ssh_endpoint.to_string(),
             host_key: self.parts.public_key.to_string(),
             effect,
+            clock_ahead: pulse.clock_ahead,
         };
         if let Some(objects) = self.gateways.objects() {
             self.tell_objects(&objects, presence, &facts);
@@ -229,9 +240,14 @@ impl Agent {
                 "the Kubernetes API was not reached yet, and there is no last good configuration"
                     .to_owned(),
             ),
-            (Some(_), Effect::Complete) => Readiness::Ready,
+            (Some(_), Effect::Complete) => match remark(&pulse.api) {
+                None => Readiness::Ready,
+                Some(remark) => Readiness::ReadyBut(remark.to_owned()),
+            },
             (Some(_), Effect::Pending) => Readiness::NotReady("not in effect yet".to_owned()),
-            (Some(_), Effect::Failed(reason)) => Readiness::NotReady(reason.clone()),
+            (Some(_), Effect::Failed(reason) | Effect::NotListening(reason)) => {
+                Readiness::NotReady(reason.clone())
+            }
         };
         if send_if_changed(&self.readiness_tx, readiness.clone()) {
             info!(%readiness, "readiness changed");
@@ -268,6 +284,11 @@ impl Agent {
                 status::status(claim, presence, facts, previous, &now),
             );
         }
+        let spoken_for = objects.iter().find(|object| {
+            let name = object.metadata.name.as_ref();
+            name.is_some_and(|name| told.contains_key(name))
+        });
+        send_if_changed(&self.parts.owner_tx, spoken_for.and_then(owner));
         send_if_changed(&self.heard_tx, heard);
         send_if_changed(&self.told_tx, told);
     }
@@ -289,9 +310,15 @@ impl Agent {
         let served = self.plan.as_ref().map_or(0, |p| p.claims.len());
         let connected = self.parts.plane.report().borrow().tunnels.len();
         let failure = self.failure.as_ref().map(|f| format!("; failed: {f}"));
+        let api = remark(&self.parts.pulse.borrow().api).map(|remark| format!("; {remark}"));
+        let ssh = match &self.parts.plane.report().borrow().ssh {
+            SshState::Failed(reason) => format!("; cannot {reason}"),
+            SshState::Listening => String::new(),
+        };
         format!(
-            "{served} source IPs in use, {connected} forwarders connected{from}{}",
-            failure.unwrap_or_default()
+            "{served} source IPs in use, {connected} forwarders connected{from}{ssh}{}{}",
+            failure.unwrap_or_default(),
+            api.unwrap_or_default()
         )
     }
 
@@ -312,6 +339,28 @@ impl Agent {
     pub async fn withdraw_addresses(&mut self) -> Vec<AddressError> {
         self.parts.addresses.withdraw().await
     }
+}
+
+/// What a person should know of the API server though all goes on without it.
+fn remark(api: &ApiState) -> Option<&'static str> {
+    match api {
+        ApiState::NotAsked | ApiState::Answers => None,
+        ApiState::RefusesToken => Some(
+            "the Kubernetes API refuses the token, which must be replaced; what was last known \
+             stays in effect",
+        ),
+        ApiState::Refuses => {
+            Some("the Kubernetes API refuses this gateway's Lease: bring the chart up to date")
+        }
+        ApiState::Away => {
+            Some("the Kubernetes API does not answer; what was last known stays in effect")
+        }
+    }
+}
+
+/// The object as an owner, if the API server gave it.
+fn owner(object: &Arc<GatewayObject>) -> Option<OwnerReference> {
+    object.owner_ref(&())
 }
 
 fn plan(

@@ -2,10 +2,13 @@
 
 mod addresses;
 mod agent;
+mod announce;
 mod args;
 mod build;
 mod check;
+mod clock;
 mod credential;
+mod heartbeat;
 mod host_file;
 mod host_key;
 mod last_good;

@@ -7,12 +7,14 @@ use std::sync::atomic::AtomicU64;
 
 use extconn_agent::flow_metrics::{self, FlowCounts};
 use extconn_agent::probes::Metrics;
-use extconn_dataplane::gateway::Gateway;
+use extconn_dataplane::gateway::{Gateway, GatewayUse, SshState};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use crate::heartbeat::{ApiState, Pulse};
 
 /// What is counted.
 #[derive(Debug, Default)]
@@ -22,6 +24,12 @@ pub struct Meters {
     token_end: Gauge,
     tunnels: Family<Name, Gauge>,
     source_ips: Family<SourceIp, Gauge>,
+    api_up: Gauge,
+    clock_ahead: Gauge,
+    ssh_listening: Gauge,
+    relay_ports: Gauge,
+    source_ports: Family<SourceIp, Gauge>,
+    open_flows: Gauge,
     /// Configurations that could not be put into effect.
     pub apply_failures: Counter<u64, AtomicU64>,
 }
@@ -70,6 +78,28 @@ impl Meters {
             "End of the Kubernetes token, in seconds since 1970; 0 if it is not known",
             &meters.token_end,
         );
+        gauge(
+            "api_up",
+            "1 if the API server answered this gateway's last sign of life",
+            &meters.api_up,
+        );
+        gauge(
+            "clock_ahead_seconds",
+            "Seconds by which the host's clock is ahead of the API server's; negative if behind",
+            &meters.clock_ahead,
+        );
+        gauge(
+            "ssh_listening",
+            "1 if the ssh port is open",
+            &meters.ssh_listening,
+        );
+        gauge("open_flows", "Flows alive", &meters.open_flows);
+        gauge("relay_ports", "Relay ports open", &meters.relay_ports);
+        registry.register(
+            "source_ports",
+            "Source ports of a source IP in use towards the destination that has most of them",
+            meters.source_ports.clone(),
+        );
         registry.register(
             "tunnels",
             "Live ssh connections of a forwarder",
@@ -86,13 +116,39 @@ impl Meters {
             meters.apply_failures.clone(),
         );
         flow_metrics::register(&mut registry, flows);
-        (meters, Arc::new(move || flow_metrics::rendered(&registry)))
+        let (meters_now, plane) = (meters.clone(), plane.clone());
+        let rendered = move || {
+            meters_now.set_in_use(&plane.in_use());
+            flow_metrics::rendered(&registry)
+        };
+        (meters, Arc::new(rendered))
     }
 
     /// Notes whether the configuration is in effect, and whether the API gave it.
     pub fn set_in_effect(&self, in_effect: bool, from_api: bool) {
         self.in_effect.set(i64::from(in_effect));
         self.api_view.set(i64::from(from_api));
+    }
+
+    /// Notes what the last sign of life showed, and whether forwarders can connect.
+    pub fn set_pulse(&self, pulse: &Pulse, ssh: &SshState) {
+        self.api_up.set(i64::from(pulse.api == ApiState::Answers));
+        self.clock_ahead.set(pulse.clock_ahead.unwrap_or_default());
+        self.ssh_listening
+            .set(i64::from(*ssh == SshState::Listening));
+    }
+
+    fn set_in_use(&self, in_use: &GatewayUse) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.open_flows.set(count(in_use.flows));
+        self.relay_ports.set(count(in_use.relay_ports));
+        self.source_ports.clear();
+        for (source_ip, ports) in &in_use.source_ports {
+            let source_ip = source_ip.to_string();
+            self.source_ports
+                .get_or_create(&SourceIp { source_ip })
+                .set(count(*ports));
+        }
     }
 
     /// Notes the end of the token, in seconds since 1970.

@@ -1,23 +1,26 @@
 //! `run`: reads what is on the host, then follows the API until SIGTERM.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use extconn_agent::probes::{self, Readiness};
+use extconn_agent::logs::causes;
+use extconn_agent::probes::{self, Metrics, Readiness};
 use extconn_agent::termination::Termination;
 use extconn_agent::{client, view};
 use extconn_dataplane::gateway::{Gateway, GatewayOptions};
 use extconn_dataplane::identity::PrivateKey;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::addresses::Addresses;
 use crate::agent::{Agent, Parts};
 use crate::args::Args;
+use crate::heartbeat::{Heartbeat, Pulse};
 use crate::host_file::HostFile;
 use crate::last_good::LastGood;
 use crate::metrics::Meters;
@@ -31,6 +34,9 @@ const LAST_GOOD: &str = "last-good.json";
 
 /// How long a first start waits for the API before it calls itself started.
 const FIRST_VIEW: Duration = Duration::from_secs(30);
+
+/// Time before the port of probes and metrics is tried again when somebody else has it.
+const PROBES_RETRY: Duration = Duration::from_secs(5);
 
 /// Longest time between two passes: a look at everything even if nothing rang.
 const LOOK: Duration = Duration::from_secs(30);
@@ -76,7 +82,7 @@ fn system_name() -> anyhow::Result<String> {
 
 /// Is the gateway until SIGTERM, and drains for at most `drain` seconds.
 ///
-/// Errors if a port is taken or the API client cannot be made.
+/// Errors if the API client cannot be made or the kernel does not tell the host's addresses.
 pub async fn run(setup: Setup, drain: u32) -> anyhow::Result<()> {
     let mut termination = Termination::listen().context("take over SIGTERM")?;
     let client = client::bounded(setup.api).context("make a client of the Kubernetes API")?;
@@ -87,9 +93,19 @@ pub async fn run(setup: Setup, drain: u32) -> anyhow::Result<()> {
     let public_key = setup.host_key.public_key();
     let mut options = GatewayOptions::new(setup.host_key);
     options.listen = setup.host.ssh_listen;
-    let plane = Arc::new(Gateway::start(options).await?);
+    let plane = Arc::new(Gateway::start(options));
     let (meters, rendered) = Meters::registered(&plane);
-    let probes = probes::serve(setup.host.http_listen, readiness, rendered).await?;
+    let probes = tokio::spawn(serve_probes(setup.host.http_listen, readiness, rendered));
+    let (pulse_tx, pulse) = watch::channel(Pulse::default());
+    let (owner_tx, owner) = watch::channel(None);
+    let heartbeat = Heartbeat {
+        leases: Heartbeat::leases(client.clone(), &setup.host.connector_namespace),
+        host_name: setup.host_name.clone(),
+        owner,
+        pulse_tx,
+        bell: bell.clone(),
+    };
+    let beating = tokio::spawn(heartbeat.beat());
     info!(
         version = env!("CARGO_PKG_VERSION"),
         host = setup.host_name,
@@ -112,6 +128,8 @@ pub async fn run(setup: Setup, drain: u32) -> anyhow::Result<()> {
             addresses,
             last_good,
             fallback,
+            pulse,
+            owner_tx,
         },
         &client,
         bell,
@@ -143,6 +161,7 @@ pub async fn run(setup: Setup, drain: u32) -> anyhow::Result<()> {
     info!(signal, drain, "stopping");
     notifier.stopping();
     renewing.abort();
+    beating.abort();
     tokio::select! {
         () = agent.stop(Duration::from_secs(drain.into())) => info!("drained"),
         signal = termination.requested() => warn!(signal, "cutting what is left"),
@@ -154,4 +173,30 @@ pub async fn run(setup: Setup, drain: u32) -> anyhow::Result<()> {
     }
     probes.abort();
     Ok(())
+}
+
+/// Serves the probes for ever. A port that somebody else has is no reason to carry no traffic.
+async fn serve_probes(
+    address: SocketAddr,
+    readiness: watch::Receiver<Readiness>,
+    metrics: Metrics,
+) {
+    let mut complained = false;
+    loop {
+        match probes::serve(address, readiness.clone(), metrics.clone()).await {
+            Ok(serving) => {
+                // It goes with this task.
+                let _ = AbortOnDropHandle::new(serving).await;
+            }
+            Err(error) if !complained => {
+                error!(
+                    error = causes(&error),
+                    "no probes and metrics, trying again"
+                );
+                complained = true;
+            }
+            Err(_) => {}
+        }
+        sleep(PROBES_RETRY).await;
+    }
 }

@@ -24,14 +24,22 @@ pub enum Reason {
     NotAllowed,
     /// The host refuses the rules or ports.
     ApplyFailed,
+    /// The ssh port cannot be opened.
+    NotListening,
     /// The object is being put into effect.
     Pending,
+    /// `ClockInSync` is true.
+    InSync,
+    /// The host's clock is too far from the API server's.
+    ClockOff,
+    /// The API server has not told its time yet.
+    NotCompared,
 }
 
 impl Reason {
     /// All of them.
     #[cfg(test)]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::Assigned,
         Self::AddressMissing,
         Self::AssignFailed,
@@ -39,7 +47,11 @@ impl Reason {
         Self::InvalidSpec,
         Self::NotAllowed,
         Self::ApplyFailed,
+        Self::NotListening,
         Self::Pending,
+        Self::InSync,
+        Self::ClockOff,
+        Self::NotCompared,
     ];
 }
 
@@ -69,6 +81,8 @@ pub enum Effect {
     Pending,
     /// Why it cannot be.
     Failed(String),
+    /// Why forwarders cannot connect.
+    NotListening(String),
 }
 
 /// What is true of the whole host.
@@ -82,7 +96,12 @@ pub struct HostFacts {
     pub host_key: String,
     /// Whether the configuration is in effect.
     pub effect: Effect,
+    /// Seconds by which its clock is ahead of the API server's; `None` before they were compared.
+    pub clock_ahead: Option<i64>,
 }
+
+/// Seconds by which a host's clock may differ: what a round trip and a lazy clock come to.
+const CLOCK_TOLERANCE: i64 = 30;
 
 /// At most this many sentences about what is refused.
 const SENTENCES: usize = 3;
@@ -105,6 +124,8 @@ pub fn status(
     put(GatewayCondition::AddressAssigned, holds, reason, message);
     let (holds, reason, message) = programmed(claim, host);
     put(GatewayCondition::Programmed, holds, reason, message);
+    let (holds, reason, message) = clock_in_sync(host);
+    put(GatewayCondition::ClockInSync, holds, reason, message);
     let in_effect = host.effect == Effect::Complete;
     let before = previous.and_then(|p| p.observed_generation);
     GatewayStatus {
@@ -201,6 +222,13 @@ fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String)
                 format!("host {name} failed to put it into effect and tries again: {reason}");
             return (Some(false), Reason::ApplyFailed, message);
         }
+        Effect::NotListening(reason) => {
+            let message = format!(
+                "host {name} cannot {reason}: stop what has the port there, or set sshListen in \
+                 the host file; it tries again by itself"
+            );
+            return (Some(false), Reason::NotListening, message);
+        }
         Effect::Complete => {}
     }
     let Some(first) = claim.refusals.first() else {
@@ -225,6 +253,25 @@ fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String)
     };
     let message = format!("host {name} leaves out: {}{rest}", sentences.join("; "));
     (Some(false), reason, message)
+}
+
+fn clock_in_sync(host: &HostFacts) -> (Option<bool>, Reason, String) {
+    let name = &host.host_name;
+    let Some(ahead) = host.clock_ahead else {
+        let message = format!("the clock of host {name} was not compared yet");
+        return (None, Reason::NotCompared, message);
+    };
+    if ahead.abs() <= CLOCK_TOLERANCE {
+        let message = format!("the clock of host {name} agrees with the API server's");
+        return (Some(true), Reason::InSync, message);
+    }
+    let direction = if ahead > 0 { "ahead of" } else { "behind" };
+    let message = format!(
+        "the clock of host {name} is {} s {direction} the API server's: set it, for example with \
+         \"timedatectl set-ntp true\"; tokens and certificates end by it",
+        ahead.abs()
+    );
+    (Some(false), Reason::ClockOff, message)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod logging;
 mod node_addresses;
 mod probes;
 mod reconcile;
+mod reporting;
 pub mod run;
 mod settings;
 pub mod uninstall;

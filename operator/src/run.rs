@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::RunOptions;
 use crate::controller::{self, Context, orphans, stores};
-use crate::{node_addresses, probes};
+use crate::{node_addresses, probes, reporting};
 
 /// A watch is closed by the API server after 290 seconds at the latest: an answer that takes
 /// longer never comes.
@@ -48,7 +48,11 @@ pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Re
             std::future::pending::<()>().await;
         }
     });
-    let nodes = tokio::spawn(node_addresses::publish(watch_client, context.clone()));
+    let nodes = tokio::spawn(node_addresses::publish(
+        watch_client.clone(),
+        context.clone(),
+    ));
+    let silence = tokio::spawn(reporting::follow(watch_client, context.clone()));
     let sweep = tokio::spawn(orphans::sweep(context.clone()));
     let probes = probes::serve(
         options.http_listen,
@@ -68,6 +72,7 @@ pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Re
     };
     nodes.abort();
     sweep.abort();
+    silence.abort();
     tracing::info!("stopped");
     probed
 }

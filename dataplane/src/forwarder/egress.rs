@@ -23,12 +23,12 @@ pub(super) const MAX_HELD: usize = 1024;
 
 /// Serves one connection of a pod to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, listen: u16) {
-    let transferred = Transferred::default();
+    let transferred = shared.counters.transferred();
     let served = shared.egress(stream, peer, listen, &transferred).await;
     if let Err(reason) = served {
         debug!(%peer, listen, %reason, "egress flow broken");
     }
-    shared.counters.ended(served, &transferred);
+    shared.counters.ended(served);
 }
 
 impl Shared {

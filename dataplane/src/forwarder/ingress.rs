@@ -20,14 +20,14 @@ pub(super) async fn serve(shared: Arc<Shared>, gateway: GatewayEndpoint, incomin
         incoming.refuse(Reason::Forbidden);
         return;
     };
-    let transferred = Transferred::default();
+    let transferred = shared.counters.transferred();
     let served = shared
         .ingress(listen, gateway.address, incoming, &transferred)
         .await;
     if let Err(reason) = served {
         debug!(%listen, %peer, %reason, "ingress flow broken");
     }
-    shared.counters.ended(served, &transferred);
+    shared.counters.ended(served);
 }
 
 impl Shared {

@@ -18,7 +18,7 @@ use crate::tunnel::ssh::server::Admitted;
 /// Serves one flow that a forwarder asks for to its end.
 pub(super) async fn serve(shared: Arc<Shared>, who: Admitted, incoming: Incoming) {
     let began = Instant::now();
-    let transferred = Transferred::default();
+    let transferred = shared.counters.transferred();
     let (grant, pod, served) = match incoming.request.clone() {
         OpenRequest::Egress {
             source_ip,
@@ -49,7 +49,7 @@ pub(super) async fn serve(shared: Arc<Shared>, who: Admitted, incoming: Incoming
             return;
         }
     };
-    shared.counters.ended(served, &transferred);
+    shared.counters.ended(served);
     let (read, written) = transferred.totals();
     debug!(
         target: "extconn::audit",

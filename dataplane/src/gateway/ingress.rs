@@ -74,9 +74,9 @@ async fn accept_dialled(shared: Arc<Shared>, listener: TcpListener, dialled: u16
 
 /// Serves one connection of the external server to its end.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, dialled: u16) {
-    let transferred = Transferred::default();
+    let transferred = shared.counters.transferred();
     let served = shared.ingress(stream, peer, dialled, &transferred).await;
-    shared.counters.ended(served, &transferred);
+    shared.counters.ended(served);
     let (read, written) = transferred.totals();
     debug!(
         target: "extconn::audit",

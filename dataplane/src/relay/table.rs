@@ -80,6 +80,13 @@ impl<K> FlowTable<K> {
         }
     }
 
+    /// Looks at each flow alive. Flows that come or go meanwhile wait: be quick.
+    pub(crate) fn look(&self, mut at: impl FnMut(&K)) {
+        for (key, _) in self.0.entries.lock().flows.values() {
+            at(key);
+        }
+    }
+
     /// Flows alive.
     pub(crate) fn len(&self) -> usize {
         self.0.entries.lock().flows.len()

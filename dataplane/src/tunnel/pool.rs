@@ -47,6 +47,15 @@ pub(crate) struct PoolState {
     pub(crate) trouble: Option<String>,
 }
 
+/// What a pool has been through since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TunnelCounts {
+    /// Connections that came up. Each beyond the pool's size is a reconnect.
+    pub connects: u64,
+    /// Tries that failed.
+    pub failures: u64,
+}
+
 /// The connections to one gateway. Dropping it cuts them.
 pub(crate) struct Pool {
     shared: Arc<Shared>,
@@ -57,6 +66,7 @@ struct Shared {
     options: PoolOptions,
     links: Mutex<Links>,
     state_tx: watch::Sender<PoolState>,
+    counts: Mutex<TunnelCounts>,
 }
 
 #[derive(Default)]
@@ -82,6 +92,7 @@ impl Pool {
             options,
             links: Mutex::default(),
             state_tx: watch::Sender::default(),
+            counts: Mutex::default(),
         });
         let mut connections = JoinSet::new();
         for _ in 0..shared.options.connections.max(1) {
@@ -103,6 +114,11 @@ impl Pool {
         for link in &self.shared.links.lock().up {
             link.retire();
         }
+    }
+
+    /// What it has been through.
+    pub(crate) fn counts(&self) -> TunnelCounts {
+        *self.shared.counts.lock()
     }
 
     /// How the pool stands, as it changes.
@@ -164,6 +180,7 @@ impl Shared {
         if let Err(error) = dial(&options.endpoint, &options.key, options.rekey_after, &link).await
         {
             warn!(%gateway, %error, "no tunnel, trying again");
+            self.counts.lock().failures += 1;
             self.state_tx
                 .send_modify(|state| state.trouble = Some(error.to_string()));
             return false;
@@ -174,6 +191,7 @@ impl Shared {
             return false;
         }
         info!(%gateway, "tunnel up");
+        self.counts.lock().connects += 1;
         self.state_tx.send_modify(|state| state.up += 1);
         link.closed().await;
         let why = link.why_closed().unwrap_or_default();

@@ -3,11 +3,15 @@
 use std::net::Ipv4Addr;
 
 use extconn_dataplane::forwarder::TunnelState;
+use extconn_dataplane::gateway::SshState;
 use extconn_dataplane::identity::PrivateKey;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::world::{GATEWAY, PATIENCE, SOURCE_IP_1, World, connect, gateway_config, peers};
+use crate::world::{
+    GATEWAY, Network, PATIENCE, SOURCE_IP_1, World, bind, connect, gateway_config, peers,
+    start_gateway,
+};
 
 /// What the forwarder says when its first try has failed.
 async fn trouble(world: &World) -> String {
@@ -80,4 +84,27 @@ async fn strangers_that_say_nothing_keep_no_forwarder_out() {
             .await
             .unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_ssh_port_that_somebody_else_has_is_named_and_taken_over_when_it_is_free() {
+    let network = Network::start();
+    let squatter = network.gateway.run(bind(GATEWAY)).await;
+    let gateway = start_gateway(&network, &PrivateKey::generate(), "172.30.0.1:2022").await;
+    let mut report = gateway.report();
+    let SshState::Failed(said) = report.borrow().ssh.clone() else {
+        panic!("it listens on a port that is taken");
+    };
+    assert!(
+        said.contains("172.30.0.1:2022") && said.contains("in use"),
+        "{said}"
+    );
+    drop(squatter);
+    let free = report.wait_for(|report| report.ssh == SshState::Listening);
+    timeout(PATIENCE, free).await.unwrap().unwrap();
+    let dialled = network
+        .cluster
+        .run(connect(Ipv4Addr::new(172, 30, 0, 2), GATEWAY))
+        .await;
+    assert!(dialled.is_ok());
 }

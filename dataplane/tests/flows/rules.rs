@@ -30,7 +30,7 @@ impl Ruled {
         let mut options = GatewayOptions::new(PrivateKey::generate());
         options.back_end = Some(back_end);
         options.listen.set_port(0);
-        let gateway = host.run(Gateway::start(options)).await.unwrap();
+        let gateway = host.run(async { Gateway::start(options) }).await;
         let ruled = Self {
             host,
             gateway: Arc::new(gateway),

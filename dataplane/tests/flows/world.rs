@@ -116,7 +116,7 @@ impl World {
         let mut gateway = GatewayOptions::new(host_key.clone());
         gateway.listen = GATEWAY;
         change(&mut forwarder, &mut gateway);
-        let gateway = network.gateway.run(Gateway::start(gateway)).await.unwrap();
+        let gateway = network.gateway.run(async { Gateway::start(gateway) }).await;
         let forwarder = network
             .cluster
             .run(async { Forwarder::start(forwarder) })
@@ -200,8 +200,7 @@ impl World {
 pub async fn start_gateway(network: &Network, host_key: &PrivateKey, listen: &str) -> Gateway {
     let mut options = GatewayOptions::new(host_key.clone());
     options.listen = listen.parse().unwrap();
-    let started = network.gateway.run(Gateway::start(options)).await;
-    started.unwrap()
+    network.gateway.run(async { Gateway::start(options) }).await
 }
 
 pub fn gateway_config(key: PublicKey) -> GatewayConfig {

@@ -30,6 +30,7 @@ fn host(effect: Effect) -> HostFacts {
         ssh_endpoint: "192.0.2.1:2022".into(),
         host_key: "ssh-ed25519 AAAA".into(),
         effect,
+        clock_ahead: Some(0),
     }
 }
 
@@ -110,6 +111,10 @@ fn a_generation_that_is_not_in_effect_is_not_observed() {
             Effect::Failed("iptables said no".into()),
             ("False", "ApplyFailed"),
         ),
+        (
+            Effect::NotListening("listen on 0.0.0.0:2022 for ssh: in use".into()),
+            ("False", "NotListening"),
+        ),
     ] {
         let claim = claim(vec![Refusal::NotAllowed("target 1".into())]);
         let status = status(
@@ -124,6 +129,25 @@ fn a_generation_that_is_not_in_effect_is_not_observed() {
         let (holds, reason, _) = said(&status, GatewayCondition::Programmed);
         assert_eq!((holds, reason), expect);
     }
+}
+
+#[test]
+fn a_clock_that_is_off_is_named_with_its_error_and_direction() {
+    let check = |ahead: Option<i64>, expect: (&str, &str), words: &str| {
+        let host = HostFacts {
+            clock_ahead: ahead,
+            ..host(Effect::Complete)
+        };
+        let status = status(&claim(vec![]), &Presence::Present, &host, None, &at(1));
+        let (holds, reason, message) = said(&status, GatewayCondition::ClockInSync);
+        assert_eq!((holds, reason), expect);
+        assert!(message.contains(words), "{message}");
+    };
+    check(None, ("Unknown", "NotCompared"), "not compared yet");
+    check(Some(30), ("True", "InSync"), "agrees");
+    check(Some(-30), ("True", "InSync"), "agrees");
+    check(Some(3600), ("False", "ClockOff"), "gw1 is 3600 s ahead of");
+    check(Some(-31), ("False", "ClockOff"), "31 s behind");
 }
 
 #[test]

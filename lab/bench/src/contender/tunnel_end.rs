@@ -123,7 +123,7 @@ pub fn run_gateway() -> Result<()> {
         let mut options = GatewayOptions::new(PrivateKey::from_openssh(&end.host_key)?);
         options.listen = end.listen;
         options.rekey_after = end.rekey_after.unwrap_or(options.rekey_after);
-        let gateway = Gateway::start(options).await?;
+        let gateway = Gateway::start(options);
         let grant = EgressGrant {
             source_ip: end.source_ip,
             destination: end.egress,
@@ -166,7 +166,7 @@ pub struct RulesTook {
 pub async fn measure_rules() -> Result<()> {
     let mut options = GatewayOptions::new(PrivateKey::generate());
     options.listen = SocketAddrV4::new(GATEWAY, 0);
-    let gateway = Gateway::start(options).await?;
+    let gateway = Gateway::start(options);
     let mut config = GatewayConfig::default();
     let grant = |number: u32| {
         let peer = Ipv4Addr::from_bits(TARGET.ip().to_bits() - 7 + number / PORTS);

@@ -211,10 +211,13 @@ fn gateway_programmed(
     }) {
         return Ok(());
     }
+    let silent = condition::find(&status.conditions, condition::GATEWAY_REPORTING);
     let says = GatewayCondition::ALL
         .iter()
         .filter_map(|type_| condition::find(&status.conditions, type_))
-        .find(|c| c.status != "True" && c.observed_generation == generation)
+        .filter(|c| c.observed_generation == generation)
+        .chain(silent)
+        .find(|c| c.status != "True")
         .map_or("it has not answered yet", |c| c.message.as_str());
     Err(Problem::new(
         Reason::GatewayNotProgrammed,
