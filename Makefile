@@ -9,7 +9,7 @@ LAB     := target/release/extconn-lab
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit build lab prerequisites end-to-end no-trace generate clean
+.PHONY: help demo test lint unit build lab prerequisites end-to-end installation no-trace generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -31,6 +31,9 @@ unit: prerequisites ## Run the tests that need no lab.
 
 end-to-end: build ## Run the end-to-end tests in the lab, which is brought up if it is down.
 	.ci/end-to-end
+
+installation: build ## Check the chart, and what an administrator sees of broken parts, on the lab.
+	.ci/installation
 
 no-trace: lab ## Prove that the lab comes down without a trace, also when it was killed half-way.
 	cargo test --locked --release -p extconn-lab --test no_trace -- --ignored --test-threads=1

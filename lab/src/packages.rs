@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// A package and a file of it that the lab needs.
-const PACKAGES: [(&str, &str); 14] = [
+const PACKAGES: [(&str, &str); 15] = [
     ("buildah", "/usr/bin/buildah"),
     ("busybox-static", "/bin/busybox"),
     ("conntrack", "/usr/sbin/conntrack"),
@@ -20,6 +20,8 @@ const PACKAGES: [(&str, &str); 14] = [
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("openssh-client", "/usr/bin/ssh-keygen"),
     ("procps", "/usr/sbin/sysctl"),
+    // promtool checks the chart's alert rules.
+    ("prometheus", "/usr/bin/promtool"),
     ("runc", "/usr/sbin/runc"),
     ("systemd-container", "/usr/bin/systemd-nspawn"),
     ("util-linux", "/usr/bin/nsenter"),

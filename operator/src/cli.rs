@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use extconn_api::names;
 use extconn_api::permission::{self, Trust};
 
-use crate::settings::Settings;
+use crate::settings::{PodOptions, Settings};
 
 /// Turns ExternalServices into forwarders and tells gateways what to allow.
 #[derive(Debug, Parser)]
@@ -56,7 +56,7 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Reconcile until told to stop.
-    Run(RunOptions),
+    Run(Box<RunOptions>),
     /// Print the CustomResourceDefinitions as YAML.
     Crd,
     /// Remove everything that the operator has made and release the ExternalServices, so that
@@ -88,6 +88,12 @@ pub struct RunOptions {
     #[arg(long, env = "FORWARDER_REPLICAS", default_value_t = 2)]
     pub forwarder_replicas: u16,
 
+    /// What to add to forwarder pods: a JSON object with labels, annotations, nodeSelector,
+    /// tolerations, affinity, topologySpreadConstraints, priorityClassName and resources, each as in
+    /// a pod, and each optional.
+    #[arg(long, env = "FORWARDER_POD", value_name = "JSON", default_value = "{}")]
+    pub forwarder_pod: PodOptions,
+
     /// Which log lines forwarders write.
     #[arg(long, env = "FORWARDER_LOG", default_value = "info")]
     pub forwarder_log: String,
@@ -113,7 +119,7 @@ pub struct RunOptions {
     #[arg(long, env = "CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
 
-    /// Address of `/healthz` and `/readyz`.
+    /// Address of `/healthz`, `/readyz` and `/metrics`.
     #[arg(long, env = "HTTP_LISTEN", default_value = "0.0.0.0:8080")]
     pub http_listen: SocketAddr,
 }
@@ -152,6 +158,7 @@ impl RunOptions {
             image_pull_policy: self.forwarder_image_pull_policy.clone(),
             image_pull_secrets: secrets.cloned().collect(),
             forwarder_replicas: self.forwarder_replicas,
+            forwarder_pod: self.forwarder_pod.clone(),
             forwarder_log: self.forwarder_log.clone(),
             forwarder_log_format: match self.forwarder_log_format {
                 LogFormat::Text => "text".into(),

@@ -8,7 +8,7 @@ mod triggers;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use extconn_api::{ExternalService, Gateway};
 use futures::{Stream, StreamExt};
@@ -18,6 +18,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, Resource};
 
+use crate::metrics::{Ended, Meters};
 use crate::reconcile::{Error, ownership, reconcile};
 use crate::settings::Settings;
 use backoff::Backoff;
@@ -40,11 +41,13 @@ pub struct Context {
     pub recorder: Recorder,
     /// Failures so far.
     pub backoff: Backoff,
+    /// What is counted.
+    pub meters: Arc<Meters>,
 }
 
 impl Context {
     /// A context; events name the operator as their source.
-    pub fn new(client: Client, settings: Settings, stores: Stores) -> Self {
+    pub fn new(client: Client, settings: Settings, stores: Stores, meters: Arc<Meters>) -> Self {
         let reporter = Reporter {
             controller: "extconn-operator".into(),
             instance: None,
@@ -56,6 +59,7 @@ impl Context {
             stores,
             recorder,
             backoff: Backoff::default(),
+            meters,
         }
     }
 
@@ -124,7 +128,7 @@ pub async fn run(
         .watches_stream(role_bindings, |o| triggers::by_owner(&o))
         .watches_stream(pods, |o| triggers::by_owner(&o))
         .graceful_shutdown_on(stop)
-        .run(reconcile, retry, context.clone())
+        .run(measured, retry, context.clone())
         .for_each(|result| {
             log(result, &context);
             std::future::ready(())
@@ -160,6 +164,21 @@ fn with_rivals(
     })
 }
 
+/// Reconciles, and notes how that ended and how long it took.
+async fn measured(
+    external_service: Arc<ExternalService>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let began = Instant::now();
+    let result = reconcile(external_service, context.clone()).await;
+    let ended = match &result {
+        Ok(_) => Ended::Well,
+        Err(_) => Ended::Badly,
+    };
+    context.meters.reconciled(ended, began.elapsed());
+    result
+}
+
 fn retry(external_service: Arc<ExternalService>, _: &Error, context: Arc<Context>) -> Action {
     Action::requeue(context.backoff.failed(&ownership::key(&*external_service)))
 }
@@ -190,6 +209,7 @@ fn log(result: Reconciled, context: &Context) {
             tracing::warn!(%external_service, %namespace, %error, "failed to reconcile, trying again");
         }
         Err(ControllerError::QueueError(error)) => {
+            context.meters.watch_failed();
             tracing::warn!(%error, "a watch failed, trying again");
         }
         Err(error) => tracing::warn!(%error, "the controller failed, trying again"),

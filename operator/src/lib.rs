@@ -4,6 +4,7 @@
 pub mod cli;
 mod controller;
 mod logging;
+mod metrics;
 mod node_addresses;
 mod probes;
 mod reconcile;

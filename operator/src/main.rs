@@ -15,7 +15,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Crd => extconn_operator::cli::print_crds(&mut std::io::stdout().lock()),
         Command::Run(options) => {
             start_logging(&logging)?;
-            run::run(options, connector_namespace).await
+            run::run(*options, connector_namespace).await
         }
         Command::Cleanup(options) => {
             start_logging(&logging)?;

@@ -1,16 +1,19 @@
-//! `/healthz` and `/readyz` for the kubelet.
+//! `/healthz` and `/readyz` for the kubelet, `/metrics` for Prometheus.
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Serves the probes until `stop` resolves. `/healthz`: the process answers. `/readyz`: `ready`
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Serves the probes and metrics until `stop` resolves. `/healthz`: the process answers. `/readyz`: `ready`
 /// is true.
 ///
 /// # Errors
@@ -18,6 +21,7 @@ use tokio::sync::watch;
 pub async fn serve(
     listen: SocketAddr,
     ready: watch::Receiver<bool>,
+    metrics: Arc<dyn Fn() -> String + Send + Sync>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let readyz = async move || {
@@ -32,7 +36,11 @@ pub async fn serve(
     };
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz));
+        .route("/readyz", get(readyz))
+        .route(
+            "/metrics",
+            get(async move || ([(header::CONTENT_TYPE, METRICS_TYPE)], metrics())),
+        );
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("failed to listen on {listen} for probes"))?;

@@ -5,7 +5,7 @@
 mod silence;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use extconn_api::{Gateway, condition, names};
 use futures::StreamExt;
@@ -16,7 +16,7 @@ use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::controller::Context;
 use crate::controller::stores::watched;

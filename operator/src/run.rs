@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::RunOptions;
 use crate::controller::{self, Context, orphans, stores};
+use crate::metrics::Meters;
 use crate::{node_addresses, probes, reporting};
 
 /// A watch is closed by the API server after 290 seconds at the latest: an answer that takes
@@ -32,10 +33,13 @@ pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Re
     let watch_client = client(WATCH_TIMEOUT).await?;
     let (stores, watches) = stores::watch(&watch_client, &connector_namespace);
     let settings = options.settings(connector_namespace.clone());
+    let meters = Arc::new(Meters::default());
+    meters.leads(stores.clone());
     let context = Arc::new(Context::new(
         client(REQUEST_TIMEOUT).await?,
         settings,
         stores.clone(),
+        meters.clone(),
     ));
     tracing::info!(namespace = %connector_namespace, "starting");
 
@@ -57,6 +61,7 @@ pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Re
     let probes = probes::serve(
         options.http_listen,
         ready_rx,
+        meters.renderer(),
         stop.clone().cancelled_owned(),
     );
     let controller = controller::run(

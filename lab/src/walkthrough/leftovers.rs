@@ -43,13 +43,7 @@ pub fn of_external_service(scenario: &Scenario) -> Result<Vec<String>> {
 /// # Errors
 /// As [`of_external_service`].
 pub fn of_installation() -> Result<Vec<String>> {
-    let mut left: Vec<String> = objects(&["--all-namespaces"])?
-        .into_iter()
-        .chain(cluster_objects()?)
-        .filter(|object| object.contains("extconn") || object.contains(CONNECTOR_NAMESPACE))
-        .filter(|object| !STAYS.iter().any(|kind| object.starts_with(kind)))
-        .filter(|object| !object.contains("extconn-lab"))
-        .collect();
+    let mut left = of_chart()?;
     left.extend(rules()?.into_iter().filter(|rule| rule.contains("EXTCONN")));
     left.extend(gateway_lines(
         "find / -xdev -iname '*extconn*' -not -path '/proc/*' -not -path '/sys/*'",
@@ -60,6 +54,20 @@ pub fn of_installation() -> Result<Vec<String>> {
     left.extend(gateway_lines("grep -i extconn /etc/passwd /etc/group")?);
     left.extend(gateway_lines("ps -e -o args= | grep '[e]xtconn'")?);
     Ok(left)
+}
+
+/// Anything of extconn's in the cluster but its CRDs.
+///
+/// # Errors
+/// As [`of_external_service`].
+pub fn of_chart() -> Result<Vec<String>> {
+    Ok(objects(&["--all-namespaces"])?
+        .into_iter()
+        .chain(cluster_objects()?)
+        .filter(|object| object.contains("extconn") || object.contains(CONNECTOR_NAMESPACE))
+        .filter(|object| !STAYS.iter().any(|kind| object.starts_with(kind)))
+        .filter(|object| !object.contains("extconn-lab"))
+        .collect())
 }
 
 /// Namespaced objects as `kind/name`, of every kind that can be listed.

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::controller::stores::Stores;
 use crate::reconcile::observe::{Observed, observe};
 use crate::reconcile::validate::{Validated, validate};
-use crate::settings::Settings;
+use crate::settings::{PodOptions, Settings};
 
 /// The manifest of the README, in the namespace `default`.
 pub const REFERENCE: &str = "
@@ -67,6 +67,7 @@ pub fn settings() -> Settings {
         image_pull_policy: "IfNotPresent".into(),
         image_pull_secrets: vec![],
         forwarder_replicas: 2,
+        forwarder_pod: PodOptions::default(),
         forwarder_log: "info".into(),
         forwarder_log_format: "json".into(),
         trust: Trust {

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
-use tokio::time::Instant;
 
 /// Silence after which a host is called silent, unless its Lease says otherwise.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -23,6 +23,7 @@ fn covers(observed: &Value, desired: &Value) -> bool {
             desired
                 .iter()
                 .all(|(field, desired)| match observed.get(field) {
+                    Some(observed) if field == "resources" => same_amounts(observed, desired),
                     Some(observed) => covers(observed, desired),
                     // The API server drops empty lists and maps.
                     None => is_empty(desired),
@@ -37,6 +38,47 @@ fn covers(observed: &Value, desired: &Value) -> bool {
         }
         (observed, desired) => observed == desired,
     }
+}
+
+/// As [`covers`], for requests and limits: the API server writes `1000m` as `1`.
+fn same_amounts(observed: &Value, desired: &Value) -> bool {
+    match (observed, desired) {
+        (Value::Object(observed), Value::Object(desired)) => {
+            desired
+                .iter()
+                .all(|(name, desired)| match observed.get(name) {
+                    Some(observed) => same_amounts(observed, desired),
+                    None => is_empty(desired),
+                })
+        }
+        (Value::String(observed), Value::String(desired)) => {
+            observed == desired
+                || matches!((amount(observed), amount(desired)), (Some(a), Some(b)) if a == b)
+        }
+        (observed, desired) => covers(observed, desired),
+    }
+}
+
+/// A quantity of Kubernetes in thousandths.
+fn amount(text: &str) -> Option<f64> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit {
+        "m" => 1.0,
+        "" => 1e3,
+        "k" => 1e6,
+        "M" => 1e9,
+        "G" => 1e12,
+        "T" => 1e15,
+        "Ki" => 1e3 * 1024.0,
+        "Mi" => 1e3 * 1024.0 * 1024.0,
+        "Gi" => 1e3 * 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1e3 * 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * factor)
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -81,5 +123,20 @@ mod tests {
         check(json!({"ports": [1, 2]}), json!({"ports": [1]}), false);
         check(json!({"ports": [1]}), json!({"ports": []}), false);
         check(json!({"ports": [2, 1]}), json!({"ports": [1, 2]}), false);
+    }
+
+    #[test]
+    fn amounts_are_compared_by_their_value() {
+        let resources = |cpu: &str, memory: &str| json!({"resources": {"limits": {"cpu": cpu, "memory": memory}}});
+        check(resources("1", "1Gi"), resources("1000m", "1024Mi"), true);
+        check(resources("500m", "1Gi"), resources("0.5", "1Gi"), true);
+        check(resources("1", "1Gi"), resources("1", "1G"), false);
+        check(
+            resources("1", "1Gi"),
+            json!({"resources": {"requests": {"cpu": "1"}}}),
+            false,
+        );
+        // Elsewhere a text is a text.
+        check(json!({"value": "1"}), json!({"value": "1000m"}), false);
     }
 }

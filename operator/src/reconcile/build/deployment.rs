@@ -19,7 +19,7 @@ use kube::api::ObjectMeta;
 
 use super::{labels, metadata, pod_selector};
 use crate::reconcile::connection::Connection;
-use crate::settings::Settings;
+use crate::settings::{PodOptions, Settings};
 
 /// User and group of the container, that of nobody on the node.
 const USER: i64 = 65532;
@@ -61,16 +61,53 @@ pub fn deployment(
                 }),
             }),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels(key)),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(pod_metadata(key, &settings.forwarder_pod)),
                 spec: Some(pod(key, http_port(connection), selector, settings)),
             },
             ..DeploymentSpec::default()
         }),
         ..Deployment::default()
     }
+}
+
+fn pod_metadata(key: &NamespacedName, options: &PodOptions) -> ObjectMeta {
+    let mut all = options.labels.clone();
+    // Deployment and Service know the pods by these.
+    all.extend(labels(key));
+    ObjectMeta {
+        labels: Some(all),
+        annotations: given(&options.annotations),
+        ..ObjectMeta::default()
+    }
+}
+
+/// A map, unless it is empty: server-side apply tells the two apart.
+fn given(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!map.is_empty()).then(|| map.clone())
+}
+
+/// How the pods are spread: one on each node as far as possible, unless the administrator wants
+/// it otherwise.
+fn spread(selector: LabelSelector, options: &PodOptions) -> Vec<TopologySpreadConstraint> {
+    if options.topology_spread_constraints.is_empty() {
+        return vec![TopologySpreadConstraint {
+            max_skew: 1,
+            topology_key: "kubernetes.io/hostname".into(),
+            when_unsatisfiable: "ScheduleAnyway".into(),
+            label_selector: Some(selector),
+            ..TopologySpreadConstraint::default()
+        }];
+    }
+    let constraints = options.topology_spread_constraints.iter();
+    constraints
+        .map(|constraint| TopologySpreadConstraint {
+            label_selector: constraint
+                .label_selector
+                .clone()
+                .or_else(|| Some(selector.clone())),
+            ..constraint.clone()
+        })
+        .collect()
 }
 
 /// The first port from [`HTTP_PORT`] on that no pod dials.
@@ -91,6 +128,7 @@ fn pod(
     selector: LabelSelector,
     settings: &Settings,
 ) -> PodSpec {
+    let options = &settings.forwarder_pod;
     let pull_secrets = settings.image_pull_secrets.iter();
     PodSpec {
         service_account_name: Some(names::forwarder_workload(&key.name)),
@@ -118,13 +156,11 @@ fn pod(
             }]),
             ..PodSecurityContext::default()
         }),
-        topology_spread_constraints: Some(vec![TopologySpreadConstraint {
-            max_skew: 1,
-            topology_key: "kubernetes.io/hostname".into(),
-            when_unsatisfiable: "ScheduleAnyway".into(),
-            label_selector: Some(selector),
-            ..TopologySpreadConstraint::default()
-        }]),
+        topology_spread_constraints: Some(spread(selector, options)),
+        node_selector: given(&options.node_selector),
+        tolerations: (!options.tolerations.is_empty()).then(|| options.tolerations.clone()),
+        affinity: options.affinity.clone(),
+        priority_class_name: options.priority_class_name.clone(),
         containers: vec![container(key, http_port, settings)],
         ..PodSpec::default()
     }
@@ -152,13 +188,13 @@ fn container(key: &NamespacedName, http_port: u16, settings: &Settings) -> Conta
         startup_probe: Some(probe("/healthz", 1, 60)),
         liveness_probe: Some(probe("/healthz", 10, 3)),
         readiness_probe: Some(probe("/readyz", 1, 3)),
-        resources: Some(ResourceRequirements {
-            requests: Some(BTreeMap::from([
-                ("cpu".into(), Quantity("20m".into())),
-                ("memory".into(), Quantity("32Mi".into())),
-            ])),
-            ..ResourceRequirements::default()
-        }),
+        resources: Some(
+            settings
+                .forwarder_pod
+                .resources
+                .clone()
+                .unwrap_or_else(resources),
+        ),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
             read_only_root_filesystem: Some(true),
@@ -169,6 +205,17 @@ fn container(key: &NamespacedName, http_port: u16, settings: &Settings) -> Conta
             ..SecurityContext::default()
         }),
         ..Container::default()
+    }
+}
+
+/// What a forwarder asks for unless the administrator says otherwise.
+fn resources() -> ResourceRequirements {
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([
+            ("cpu".into(), Quantity("20m".into())),
+            ("memory".into(), Quantity("32Mi".into())),
+        ])),
+        ..ResourceRequirements::default()
     }
 }
 

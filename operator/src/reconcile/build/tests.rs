@@ -105,3 +105,45 @@ fn two_services_of_one_namespace_share_a_binding() {
     let cluster = format!("{REFERENCE}{SERVICES}").replace("ns2", "ns1");
     assert_eq!(desired(&cluster).unwrap().source_role_bindings.len(), 1);
 }
+
+#[test]
+fn forwarders_get_what_the_administrator_adds_and_keep_what_they_are_known_by() {
+    let cluster = format!("{REFERENCE}{SERVICES}");
+    let observed = observed(&cluster);
+    let mut settings = settings();
+    let added = r#"{
+        "labels": {"team": "platform", "app.kubernetes.io/name": "mine"},
+        "annotations": {"note": "a"},
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "edge", "operator": "Exists"}],
+        "affinity": {"podAntiAffinity": {}},
+        "topologySpreadConstraints": [
+            {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
+        "priorityClassName": "high",
+        "resources": {"limits": {"memory": "1Gi"}}}"#;
+    settings.forwarder_pod = added.parse().unwrap();
+    let desired = build(&validated(&cluster), &observed.gateways, &settings).unwrap();
+    let deployment = desired.deployment.spec.unwrap();
+    let metadata = deployment.template.metadata.unwrap();
+    let labels = metadata.labels.unwrap();
+    assert_eq!(labels["team"], "platform");
+    assert_eq!(labels["app.kubernetes.io/name"], "extconn-forwarder");
+    assert_eq!(metadata.annotations.unwrap()["note"], "a");
+    let pod = deployment.template.spec.unwrap();
+    assert_eq!(pod.node_selector.unwrap()["disk"], "ssd");
+    assert_eq!(pod.tolerations.unwrap()[0].key.as_deref(), Some("edge"));
+    assert!(pod.affinity.unwrap().pod_anti_affinity.is_some());
+    assert_eq!(pod.priority_class_name.as_deref(), Some("high"));
+    let spread = pod.topology_spread_constraints.unwrap();
+    assert_eq!(spread[0].topology_key, "zone");
+    assert_eq!(spread[0].label_selector, Some(deployment.selector));
+    let resources = pod.containers[0].resources.clone().unwrap();
+    assert_eq!(resources.requests, None);
+    assert_eq!(resources.limits.unwrap()["memory"].0, "1Gi");
+}
+
+#[test]
+fn a_misspelt_addition_is_refused_by_name() {
+    let said = r#"{"tolerration": []}"#.parse::<crate::settings::PodOptions>();
+    assert!(said.unwrap_err().to_string().contains("tolerration"));
+}
