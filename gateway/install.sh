@@ -61,7 +61,7 @@ put() {
         chmod "$3" "$2"
         return 0
     fi
-    draft=$2.install-$$
+    draft=$2.new # Always the same, so that the next run takes over what an interrupted one left.
     install -m 0600 "$1" "$draft"
     chown "$4" "$draft"
     chmod "$3" "$draft"

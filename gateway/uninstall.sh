@@ -22,8 +22,10 @@ if [ -x /usr/local/bin/extconn-gateway ]; then
 fi
 # Without the program the rules could not be removed by running this again.
 [ "$failures" = no ] || exit 1
-rm -f "$unit" /usr/local/bin/extconn-gateway /etc/sysusers.d/extconn.conf
-rm -rf "$unit.d" /etc/extconn /var/lib/extconn
+for file in "$unit" /usr/local/bin/extconn-gateway /etc/sysusers.d/extconn.conf; do
+    rm -f "$file" "$file.new"
+done
+rm -rf "$unit.d" /etc/extconn /var/lib/extconn /run/extconn-install
 systemctl daemon-reload
 systemctl reset-failed extconn-gateway.service 2>/dev/null || true
 if getent passwd extconn >/dev/null; then

@@ -90,11 +90,15 @@ impl Cluster {
     }
 }
 
-/// Names of the contexts that the user can choose from; none if there is no kubeconfig.
+/// Names of the contexts that the user can choose from, the current one first; none if there is no
+/// kubeconfig.
 pub(crate) fn contexts(flags: &KubectlFlags) -> Vec<String> {
     let kubeconfig = read(flags).ok().flatten().unwrap_or_default();
+    let current = kubeconfig.current_context;
     let contexts = kubeconfig.contexts.into_iter();
-    contexts.map(|context| context.name).collect()
+    let mut names: Vec<String> = contexts.map(|context| context.name).collect();
+    names.sort_by_key(|name| current.as_ref() != Some(name));
+    names
 }
 
 fn read(flags: &KubectlFlags) -> Result<Option<Kubeconfig>, Failure> {

@@ -82,6 +82,11 @@ impl Failure {
         self
     }
 
+    /// Whether the user pressed Ctrl-C.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.exit == Some(Exit::Interrupted)
+    }
+
     /// Status for the shell; `0` if the reader has merely gone.
     pub(crate) fn status(&self) -> u8 {
         self.exit.map_or(0, |exit| exit as u8)

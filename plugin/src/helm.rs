@@ -121,18 +121,32 @@ impl Helm {
     /// What helm said.
     pub(crate) async fn is_current(&self, values: &Values) -> Result<bool, Failure> {
         let installed = self.run(["get", "manifest", &self.release.name]).await?;
+        let wanted = self.rendered(values, &["--no-hooks"]).await?;
+        Ok(release::same_objects(&installed, &wanted))
+    }
+
+    /// The objects of this chart with these values, as YAML documents.
+    ///
+    /// # Errors
+    /// What helm said.
+    pub(crate) async fn objects(&self, values: &Values) -> Result<String, Failure> {
+        self.rendered(values, &[]).await
+    }
+
+    async fn rendered(&self, values: &Values, flags: &[&str]) -> Result<String, Failure> {
         let mut template = vec![
             "template".to_owned(),
             self.release.name.clone(),
             self.chart(),
+            "--dry-run=server".to_owned(),
         ];
-        template.extend(["--no-hooks".to_owned(), "--dry-run=server".to_owned()]);
+        template.extend(flags.iter().map(|flag| (*flag).to_owned()));
         template.extend(self.value_flags(values)?);
-        let wanted = self.run(template).await?;
-        Ok(release::same_objects(&installed, &wanted))
+        self.run(template).await
     }
 
-    /// Installs or upgrades, and waits until the operator runs.
+    /// Installs or upgrades. The operator may still be starting: helm could only wait for it, and
+    /// not say what it waits for.
     ///
     /// # Errors
     /// What helm said.
@@ -170,7 +184,7 @@ impl Helm {
             self.chart(),
         ];
         args.extend(self.value_flags(values)?);
-        args.extend(["--wait".to_owned(), format!("--timeout={timeout_seconds}s")]);
+        args.push(format!("--timeout={timeout_seconds}s"));
         Ok(self.program(args))
     }
 
@@ -207,14 +221,21 @@ impl Helm {
     /// # Errors
     /// What helm said.
     pub(crate) async fn recover(&self, release: &Release) -> Result<(), Failure> {
+        match self.recover_program(release) {
+            Some(program) => Self::said(program).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The command that [`Helm::recover`] runs.
+    pub(crate) fn recover_program(&self, release: &Release) -> Option<Program> {
         let name = &self.release.name;
         match release.recovery() {
-            release::Recovery::None => Ok(()),
-            release::Recovery::Rollback => self.run(["rollback", name]).await.map(drop),
-            release::Recovery::Uninstall => self
-                .run(["uninstall", name, "--no-hooks", "--wait"])
-                .await
-                .map(drop),
+            release::Recovery::None => None,
+            release::Recovery::Rollback => Some(self.program(["rollback", name])),
+            release::Recovery::Uninstall => {
+                Some(self.program(["uninstall", name, "--no-hooks", "--wait"]))
+            }
         }
     }
 
@@ -258,7 +279,10 @@ impl Helm {
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> Result<String, Failure> {
-        let program = self.program(args);
+        Self::said(self.program(args)).await
+    }
+
+    async fn said(program: Program) -> Result<String, Failure> {
         let said = program.run(Input::Nothing).await?;
         if said.ok() {
             return Ok(said.stdout);

@@ -6,8 +6,10 @@ mod carry_out;
 mod discovery;
 mod gateway_install;
 mod host_files;
+mod operator;
 mod plan;
 mod questions;
+mod reach;
 mod registration;
 
 use std::net::SocketAddrV4;
@@ -19,7 +21,7 @@ use clap::Args;
 use crate::cli::ssh::SshArgs;
 use crate::cli::{ConnectorNamespace, YesArg, duration};
 use crate::cluster::gateway_hosts::GatewayHost;
-use crate::cluster::{Cluster, api_server};
+use crate::cluster::{Cluster, api_server, permissions};
 use crate::failure::Failure;
 use crate::helm::{Helm, Values};
 use crate::host::facts::HostFacts;
@@ -79,6 +81,9 @@ pub(crate) struct InitArgs {
     /// Gateway program to install; the one beside this plugin if left out.
     #[arg(long, value_name = "FILE")]
     gateway_binary: Option<PathBuf>,
+    /// Registry that has the images; the chart's own if left out.
+    #[arg(long, value_name = "REGISTRY")]
+    registry: Option<String>,
     /// File of values for the chart; may be repeated.
     #[arg(long = "values", value_name = "FILE")]
     values: Vec<PathBuf>,
@@ -111,52 +116,56 @@ struct Host {
 
 /// Discovers, asks, plans, does.
 pub(crate) async fn run(invocation: &Invocation, args: InitArgs) -> Result<(), Failure> {
-    let cluster = Cluster::connect(&invocation.kubectl).await?;
-    let prompter = prompt::prompter(invocation.terminal, args.yes.yes || args.dry_run);
+    let prompter = prompt::prompter(invocation.terminal, args.yes.yes);
+    let planned = invocation
+        .interrupt
+        .unless(prepare(invocation, &args, prompter.as_ref()))
+        .await?;
+    let Some((work, steps)) = planned else {
+        return Ok(());
+    };
+    work.carry_out(invocation, &steps).await?;
+    invocation
+        .terminal
+        .print(&work.farewell(&steps, invocation.terminal.answer))
+}
+
+/// All that comes before the first change; `None` if there shall be none.
+async fn prepare(
+    invocation: &Invocation,
+    args: &InitArgs,
+    prompter: &dyn Prompter,
+) -> Result<Option<(carry_out::Work, Vec<plan::Step>)>, Failure> {
+    let mut kubectl = invocation.kubectl.clone();
+    kubectl.context = questions::context(&kubectl, prompter)?;
     let step = Step::begin(invocation.terminal, "looking at the cluster");
+    let cluster = Cluster::connect(&kubectl).await?;
     let found = discovery::discover(&cluster, &args.connector).await?;
     step.done(&summary(&cluster, &found));
     if let Some(first) = found.missing.first() {
-        let all: Vec<String> = found.missing.iter().map(ToString::to_string).collect();
         return Err(
             Failure::could_not_run(format!("you may not {first}")).next(format!(
                 "ask a cluster administrator for: {}",
-                all.join("; ")
+                permissions::grouped(&found.missing)
             )),
         );
     }
-    let namespace = questions::connector_namespace(&args, &found, prompter.as_ref())?;
+    let namespace = questions::connector_namespace(args, &found, prompter)?;
     let host = if args.no_gateway {
         None
     } else {
-        Some(
-            look_at_host(
-                invocation,
-                &args,
-                &cluster,
-                &found,
-                &namespace,
-                prompter.as_ref(),
-            )
-            .await?,
-        )
+        Some(look_at_host(invocation, args, &cluster, &found, &namespace, prompter).await?)
     };
 
     let step = Step::begin(invocation.terminal, "looking at the helm release");
-    let helm = Helm::new(&invocation.kubectl, found.release.clone())?;
+    let helm = Helm::new(&kubectl, found.release.clone())?;
     let release = helm.release().await?;
-    let mut values = Values {
-        files: args.values.clone(),
-        set: args.set.clone(),
-        ..Values::default()
-    };
-    values
-        .set
-        .insert(0, format!("connectorNamespace.name={namespace}"));
+    let mut values = values(args, &namespace);
     let mut chart_is_current = false;
     if let Some(release) = &release {
         values.present = helm.values().await?;
-        chart_is_current = release.status == "deployed" && helm.is_current(&values).await?;
+        chart_is_current =
+            found.is_whole && release.status == "deployed" && helm.is_current(&values).await?;
     }
     step.done(
         &release
@@ -196,16 +205,29 @@ pub(crate) async fn run(invocation: &Invocation, args: InitArgs) -> Result<(), F
         timeout: args.timeout,
     };
     if args.dry_run {
-        return invocation.terminal.print(&work.dry_run(&steps)?);
+        invocation.terminal.print(&work.dry_run(&steps).await?)?;
+        return Ok(None);
     }
     show_plan(invocation, &steps, &work);
     if !steps.is_empty() && !prompter.agree("Do this?")? {
         return Err(Failure::failed("nothing was changed"));
     }
-    work.carry_out(invocation, &steps).await?;
-    invocation
-        .terminal
-        .print(&work.farewell(&steps, invocation.terminal.answer))
+    Ok(Some((work, steps)))
+}
+
+/// What the chart is given beside what the release has.
+fn values(args: &InitArgs, namespace: &str) -> Values {
+    let mut set = vec![format!("connectorNamespace.name={namespace}")];
+    for component in ["operator", "forwarder"] {
+        let registry = args.registry.iter();
+        set.extend(registry.map(|registry| format!("{component}.image.registry={registry}")));
+    }
+    set.extend(args.set.iter().cloned());
+    Values {
+        files: args.values.clone(),
+        set,
+        ..Values::default()
+    }
 }
 
 fn summary(cluster: &Cluster, found: &Discovery) -> String {
@@ -269,6 +291,10 @@ async fn look_at_host(
     let present = gateway_install::present_host_file(&ssh).await?;
     drop(step);
     let present = present.filter(|present| present.connector_namespace == namespace);
+    let present_server = match &present {
+        Some(_) => gateway_install::present_api_server(&ssh).await?,
+        None => None,
+    };
     let host_file = questions::host_file(
         args,
         namespace,
@@ -277,7 +303,7 @@ async fn look_at_host(
         ssh.server_address(),
         prompter,
     )?;
-    let server = questions::api_server(args, &cluster.server(), None, prompter)?;
+    let server = questions::api_server(args, &cluster.server(), present_server, prompter)?;
 
     let step = Step::begin(invocation.terminal, format!("checking {destination}"));
     let source_ips: Vec<String> = host_file

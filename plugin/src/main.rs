@@ -76,8 +76,8 @@ async fn run(invocation: &Invocation, command: Command) -> Result<(), Failure> {
         Command::Logs(args) => interrupt.unless(logs::run(invocation, args)).await,
         Command::Status(args) => interrupt.unless(status::run(invocation, args)).await,
         Command::Expose(args) => interrupt.unless(expose::run(invocation, args)).await,
-        Command::Init(args) => interrupt.unless(init::run(invocation, args)).await,
-        // It cleans up after itself, also when interrupted.
+        // These clean up after themselves, also when interrupted.
+        Command::Init(args) => init::run(invocation, args).await,
         Command::Test(args) => prove::run(invocation, args).await,
         Command::Uninstall(args) => interrupt.unless(uninstall::run(invocation, args)).await,
         Command::Completion(args) => completion::run(invocation, args),

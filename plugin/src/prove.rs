@@ -2,14 +2,14 @@
 //!
 //! Nothing is called proven that was not seen: see [`hop`].
 
-mod dialled;
+pub(crate) mod dialled;
 #[cfg(test)]
 mod fixtures;
 mod hop;
 mod objects;
 mod observe;
-mod pod_run;
-mod probe_pod;
+pub(crate) mod pod_run;
+pub(crate) mod probe_pod;
 mod render;
 mod replica;
 mod rules;

@@ -16,7 +16,8 @@ const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
 /// Labels of the operator's Deployment.
-const OPERATOR_LABELS: &str = "app.kubernetes.io/name=extconn,app.kubernetes.io/component=operator";
+pub(crate) const OPERATOR_LABELS: &str =
+    "app.kubernetes.io/name=extconn,app.kubernetes.io/component=operator";
 
 /// The namespace in which extconn runs: the one that the user names, else the one with an
 /// operator in it, else the default.

@@ -14,67 +14,99 @@ pub(crate) struct Permission {
     /// `create`.
     pub verb: &'static str,
     /// API group; empty for the core.
-    pub group: &'static str,
+    pub group: String,
     /// `deployments`, or `serviceaccounts/token`.
-    pub resource: &'static str,
+    pub resource: String,
     /// Namespace; cluster-wide if `None`.
     pub namespace: Option<String>,
 }
 
-impl std::fmt::Display for Permission {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Permission {
+    /// What it is for: `deployments.apps in namespace x`.
+    fn object(&self) -> String {
         let Self {
-            verb,
+            verb: _,
             group,
             resource,
             namespace,
         } = self;
-        write!(f, "{verb} {resource}")?;
-        if !group.is_empty() {
-            write!(f, ".{group}")?;
-        }
+        let dot = if group.is_empty() { "" } else { "." };
         match namespace {
-            Some(namespace) => write!(f, " in namespace {namespace}"),
-            None => write!(f, " in the whole cluster"),
+            Some(namespace) => format!("{resource}{dot}{group} in namespace {namespace}"),
+            None => format!("{resource}{dot}{group} in the whole cluster"),
         }
     }
 }
 
-/// What installing and `init` need.
+impl std::fmt::Display for Permission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.verb, self.object())
+    }
+}
+
+/// What installing and `init` need: what helm does with each kind of the chart and with its own
+/// records, and what `init` does itself.
 pub(crate) fn of_init(connector_namespace: &str, release_namespace: &str) -> Vec<Permission> {
-    let wide = |verb, group, resource| Permission {
-        verb,
-        group,
-        resource,
-        namespace: None,
-    };
-    let within = |namespace: &str, verb, group, resource| Permission {
-        verb,
-        group,
-        resource,
-        namespace: Some(namespace.to_owned()),
-    };
-    let inside = |verb, group, resource| within(connector_namespace, verb, group, resource);
     const RBAC: &str = "rbac.authorization.k8s.io";
-    vec![
-        wide(
-            "create",
+    const APPLIED: &[&str] = &["create", "get", "patch", "delete"];
+    let (inside, records) = (Some(connector_namespace), Some(release_namespace));
+    let needed: [(Option<&str>, &str, &str, &[&'static str]); 14] = [
+        (
+            None,
             "apiextensions.k8s.io",
             "customresourcedefinitions",
+            &["create", "get", "patch"],
         ),
-        wide("create", RBAC, "clusterroles"),
-        wide("create", RBAC, "clusterrolebindings"),
-        wide("create", "", "namespaces"),
-        within(release_namespace, "create", "", "secrets"),
-        inside("create", "apps", "deployments"),
-        inside("create", RBAC, "roles"),
-        inside("create", RBAC, "rolebindings"),
-        inside("create", "", "serviceaccounts"),
-        inside("create", "", "serviceaccounts/token"),
-        inside("patch", "", "configmaps"),
-        inside("create", "extconn.submariner.io", "gateways"),
-        inside("delete", "extconn.submariner.io", "gateways"),
-    ]
+        (None, RBAC, "clusterroles", APPLIED),
+        (None, RBAC, "clusterrolebindings", APPLIED),
+        (None, "", "namespaces", APPLIED),
+        (
+            records,
+            "",
+            "secrets",
+            &["create", "get", "list", "update", "delete"],
+        ),
+        (inside, "apps", "deployments", APPLIED),
+        (inside, RBAC, "roles", APPLIED),
+        (inside, RBAC, "rolebindings", APPLIED),
+        (inside, "", "serviceaccounts", APPLIED),
+        (inside, "", "serviceaccounts/token", &["create"]),
+        (inside, "", "configmaps", &["create", "list", "patch"]),
+        (
+            inside,
+            "",
+            "pods",
+            &["create", "get", "list", "deletecollection"],
+        ),
+        (inside, "", "pods/log", &["get"]),
+        (
+            inside,
+            "extconn.submariner.io",
+            "gateways",
+            &["create", "get", "patch", "delete"],
+        ),
+    ];
+    needed
+        .into_iter()
+        .flat_map(|(namespace, group, resource, verbs)| {
+            verbs.iter().map(move |verb| Permission {
+                verb,
+                group: group.to_owned(),
+                resource: resource.to_owned(),
+                namespace: namespace.map(str::to_owned),
+            })
+        })
+        .collect()
+}
+
+/// Permissions as an administrator would grant them: the verbs for one resource together.
+pub(crate) fn grouped(permissions: &[Permission]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for together in permissions.chunk_by(|a, b| a.object() == b.object()) {
+        let verbs: Vec<&str> = together.iter().map(|permission| permission.verb).collect();
+        texts.push(format!("{} {}", verbs.join(","), together[0].object()));
+    }
+    texts.join("; ")
 }
 
 /// Those of `permissions` that the user does not have, in order.
@@ -96,13 +128,13 @@ pub(crate) async fn missing(
 async fn is_allowed(cluster: &Cluster, permission: &Permission) -> Result<bool, Failure> {
     let (resource, subresource) = match permission.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (permission.resource, None),
+        None => (permission.resource.as_str(), None),
     };
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
             resource_attributes: Some(ResourceAttributes {
                 verb: Some(permission.verb.to_owned()),
-                group: Some(permission.group.to_owned()),
+                group: Some(permission.group.clone()),
                 resource: Some(resource.to_owned()),
                 subresource,
                 namespace: permission.namespace.clone(),
@@ -124,18 +156,18 @@ mod tests {
 
     #[test]
     fn a_permission_reads_as_an_administrator_would_grant_it() {
-        let texts: Vec<String> = of_init("external-services", "default")
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let needed = of_init("external-services", "default");
         assert_eq!(
-            texts[0],
+            needed[0].to_string(),
             "create customresourcedefinitions.apiextensions.k8s.io in the whole cluster"
         );
-        assert!(
-            texts.contains(
-                &"create serviceaccounts/token in namespace external-services".to_owned()
-            )
-        );
+        let all = grouped(&needed);
+        for expect in [
+            "create,get,patch customresourcedefinitions.apiextensions.k8s.io in the whole cluster; ",
+            "; create serviceaccounts/token in namespace external-services; ",
+            "; create,get,list,update,delete secrets in namespace default; ",
+        ] {
+            assert!(all.contains(expect), "{all}");
+        }
     }
 }

@@ -40,6 +40,30 @@ pub(crate) fn trouble(pod: &Pod) -> Option<String> {
     Some(format!("pod {name} is not ready: {message}"))
 }
 
+/// Whether a pod waits for something that no waiting brings.
+pub(crate) fn is_hopeless(pod: &Pod) -> bool {
+    const HOPELESS: [&str; 4] = [
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImagePullBackOff",
+        "CreateContainerConfigError",
+    ];
+    let containers = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.container_statuses.as_ref());
+    let mut reasons = containers.into_iter().flatten().filter_map(|container| {
+        container
+            .state
+            .as_ref()?
+            .waiting
+            .as_ref()?
+            .reason
+            .as_deref()
+    });
+    reasons.any(|reason| HOPELESS.contains(&reason))
+}
+
 /// IPv4 addresses behind a Service, ready or not.
 pub(crate) fn addresses_behind(
     slices: &[EndpointSlice],

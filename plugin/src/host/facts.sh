@@ -25,31 +25,73 @@ if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { print $2 }' 
     say port-taken "${holder:-unknown}"
 fi
 
-for folder in /usr/local/bin /var/lib /etc; do
+for folder in /usr/local/bin /var/lib /etc /run; do
     say "free-kib" "$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }') $folder"
 done
 
 has ip && ip -o -4 addr show 2>/dev/null | awk '{ sub(/@.*/, "", $2); print "address", $4, $2 }'
 
-# A source IP that is not here must not be anywhere else on the LAN.
+# A source IP must not be anywhere else on the LAN. Whoever has it answers within milliseconds.
+arp_probe() { # Pairs INTERFACE IP: asks as RFC 5227 says, so that nobody learns a wrong address.
+    perl - "$@" <<'PERL'
+use strict; use Socket;
+my $ARP = 0x0806; my (%asked, %own);
+for my $file (glob "/sys/class/net/*/address") {
+    open my $in, "<", $file or next; my $mac = <$in>; chomp $mac; $own{$mac} = 1;
+}
+socket my $socket, 17, SOCK_DGRAM, unpack("S", pack "n", $ARP) or exit 1;
+while (my ($interface, $ip) = splice @ARGV, 0, 2) {
+    my ($index, $mac) = map { open my $in, "<", "/sys/class/net/$interface/$_" or exit 1; my $line = <$in>; chomp $line; $line } qw(ifindex address);
+    my $packet = pack "n n C C n H12 N H12 a4", 1, 0x0800, 6, 4, 1, join("", split /:/, $mac), 0, "0" x 12, inet_aton($ip);
+    my $everyone = pack "S n i S C C a8", 17, $ARP, $index, 1, 0, 6, "\xff" x 6;
+    $asked{$ip} = [$packet, $everyone];
+}
+for (1 .. 2) {
+    send $socket, $_->[0], 0, $_->[1] or exit 1 for values %asked;
+    my $left = 0.4;
+    while ($left > 0) {
+        my $ready = ""; vec($ready, fileno $socket, 1) = 1;
+        (my $found, $left) = select $ready, undef, undef, $left;
+        $found > 0 && defined recv $socket, my $packet, 128, 0 or last;
+        my ($mac, $ip) = unpack "x8 H12 a4", $packet;
+        $mac = join ":", $mac =~ /../g; $ip = inet_ntoa($ip);
+        next if $own{$mac};
+        print "source-ip-elsewhere $ip $mac\n" if delete $asked{$ip};
+    }
+}
+PERL
+}
+here='' absent=''
 for ip in "$@"; do
-    ip -o -4 addr show 2>/dev/null | grep -qF " $ip/" && continue
-    route=$(ip -4 route get "$ip" 2>/dev/null | head -n 1)
-    case $route in
-    '' | *' via '*) say source-ip-off-link "$ip"; continue ;;
-    esac
-    if has ping; then
-        ping -c 1 -W 1 "$ip" >/dev/null 2>&1
-    elif has bash; then
-        timeout 1 bash -c "echo >/dev/udp/$ip/9" 2>/dev/null
-        sleep 1
-    else
-        say source-ip-unchecked "$ip"
+    interface=$(ip -o -4 addr show 2>/dev/null | awk -v ip="$ip" 'index($4, ip "/") == 1 { sub(/@.*/, "", $2); print $2; exit }')
+    if [ -n "$interface" ]; then
+        here="$here $interface $ip"
         continue
     fi
-    neighbour=$(ip -4 neigh show to "$ip" 2>/dev/null | sed -n 's/.*lladdr \([^ ]*\).*/\1/p' | head -n 1)
-    [ -n "$neighbour" ] && say source-ip-elsewhere "$ip $neighbour"
+    route=$(ip -4 route get "$ip" 2>/dev/null | head -n 1)
+    case $route in
+    '' | *' via '*) say source-ip-off-link "$ip" ;;
+    *) absent="$absent $(echo "$route" | sed -n 's/.* dev \([^ ]*\).*/\1/p') $ip" ;;
+    esac
 done
+# shellcheck disable=SC2086 # They are words without blanks.
+if [ -n "$here$absent" ] && ! { has perl && arp_probe $here $absent 2>/dev/null; }; then
+    set -- $absent
+    while [ $# -gt 1 ]; do
+        ip neigh del "$2" dev "$1" 2>/dev/null
+        if has ping; then
+            ping -c 1 -W 1 "$2" >/dev/null 2>&1
+        elif has bash; then
+            timeout 1 bash -c "echo >/dev/udp/$2/9" 2>/dev/null
+            sleep 1
+        else
+            say source-ip-unchecked "$2"
+        fi
+        neighbour=$(ip -4 neigh show to "$2" 2>/dev/null | sed -n 's/.*lladdr \([^ ]*\).*/\1/p' | head -n 1)
+        [ -n "$neighbour" ] && say source-ip-elsewhere "$2 $neighbour"
+        shift 2
+    done
+fi
 
 if has bash; then
     if timeout 5 bash -c "exec 3<>/dev/tcp/$api_host/$api_port" 2>/dev/null; then

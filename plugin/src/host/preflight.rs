@@ -124,6 +124,12 @@ fn systemd(facts: &HostFacts) -> Item {
 
 fn iptables(facts: &HostFacts) -> Item {
     match &facts.iptables {
+        Some(version) if version.contains("legacy") => bad(
+            format!(
+                "{version}: only root may use the legacy back end, and the gateway is not root"
+            ),
+            "change to the other one: `update-alternatives --set iptables /usr/sbin/iptables-nft`",
+        ),
         Some(_) if facts.iptables_nat.starts_with("-P PREROUTING") => {
             good(facts.iptables.clone().unwrap_or_default())
         }
@@ -167,7 +173,7 @@ fn source_ip(facts: &HostFacts, ip: Ipv4Addr, interface: Option<&str>) -> Item {
     if let Some(link) = facts.elsewhere.get(&ip) {
         return bad(
             format!("source IP {ip} is used by another machine on the LAN ({link})"),
-            "choose an address that nobody uses",
+            "choose an address that nobody else has, or take it off that machine",
         );
     }
     if let Some(on) = facts.addresses.get(&ip) {

@@ -4,14 +4,18 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::plan::{Step as Planned, TokenNeed};
-use super::{Host, gateway_install, registration};
-use crate::cluster::{Cluster, gateway_hosts};
+use super::{Host, gateway_install, operator, reach, registration};
+use crate::cluster::Cluster;
+use crate::cluster::gateway_hosts::{self, GatewayHost};
 use crate::failure::Failure;
 use crate::helm::release::Release;
 use crate::helm::{Helm, Values};
 use crate::invocation::Invocation;
 use crate::terminal::progress::Step;
 use crate::terminal::style::Style;
+
+/// How long clearing away may take after Ctrl-C; a second one ends at once.
+const CLEARING: Duration = Duration::from_secs(10);
 
 /// Everything that the steps need.
 pub(crate) struct Work {
@@ -25,7 +29,8 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Does the steps in order, then waits until the gateway has reported to the cluster.
+    /// Does the steps in order, then waits until the gateway has reported to the cluster and pods
+    /// reach it. Interrupted, it takes away what only serves this run.
     ///
     /// # Errors
     /// Those of the first step that fails; the steps before it stand.
@@ -34,45 +39,77 @@ impl Work {
         invocation: &Invocation,
         steps: &[Planned],
     ) -> Result<(), Failure> {
-        for planned in steps {
-            let step = Step::begin(invocation.terminal, self.doing(planned));
-            match self.one(planned, &step).await {
-                Ok(done) => step.done(&done),
-                Err(failure) => {
-                    step.failed();
-                    return Err(failure);
+        let result = invocation
+            .interrupt
+            .unless(async {
+                for planned in steps {
+                    let step = Step::begin(invocation.terminal, self.doing(planned));
+                    step.ends(self.one(planned, &step)).await?;
                 }
-            }
+                self.prove(invocation).await
+            })
+            .await;
+        if result.as_ref().is_err_and(Failure::is_interrupted) {
+            // What cannot be taken away is taken away by the next run.
+            let _ = tokio::time::timeout(CLEARING, self.clear()).await;
         }
-        let Some(host) = &self.host else {
-            return Ok(());
-        };
-        let step = Step::begin(
-            invocation.terminal,
-            format!("waiting for gateway {}", host.wanted.name),
-        );
-        let ready = async {
-            gateway_install::wait_until_ready(&host.ssh, &step, self.timeout).await?;
-            registration::wait(
-                &self.cluster,
-                &self.namespace,
-                &host.wanted.source_ips,
-                &step,
-                self.timeout,
-            )
-            .await
-        };
-        match ready.await {
-            Ok(()) => step.done(&format!(
-                "gateway {} has reported to the cluster and holds its source IPs",
-                host.wanted.name
-            )),
+        result
+    }
+
+    /// All is as it was meant to be: the operator runs, the gateway has reported, pods reach it.
+    async fn prove(&self, invocation: &Invocation) -> Result<(), Failure> {
+        let (terminal, namespace) = (invocation.terminal, &self.namespace);
+        let step = Step::begin(terminal, "waiting for the operator");
+        let operator = operator::wait(&self.cluster, namespace, &step, self.timeout).await;
+        let operator = match operator {
+            Ok(operator) => operator,
             Err(failure) => {
                 step.failed();
                 return Err(failure);
             }
+        };
+        step.done(&format!("the operator runs in namespace {namespace}"));
+        let Some(host) = &self.host else {
+            return Ok(());
+        };
+        let GatewayHost {
+            name,
+            source_ips,
+            ssh_endpoint,
+            ..
+        } = &host.wanted;
+        let step = Step::begin(terminal, format!("waiting for gateway {name}"));
+        step.ends(async {
+            gateway_install::wait_until_ready(&host.ssh, &step, self.timeout).await?;
+            registration::wait(&self.cluster, namespace, source_ips, &step, self.timeout).await?;
+            Ok(format!(
+                "gateway {name} has reported to the cluster and holds its source IPs"
+            ))
+        })
+        .await?;
+        let step = Step::begin(terminal, format!("reaching {ssh_endpoint} from a pod"));
+        step.ends(async {
+            reach::prove(
+                &self.cluster,
+                namespace,
+                &operator,
+                ssh_endpoint,
+                &step,
+                self.timeout,
+            )
+            .await?;
+            Ok(format!("pods reach the gateway at {ssh_endpoint}"))
+        })
+        .await
+    }
+
+    async fn clear(&self) {
+        let _ = reach::clear(&self.cluster, &self.namespace).await;
+        if let Some(host) = &self.host {
+            let ips = &host.wanted.source_ips;
+            let _ = registration::clear(&self.cluster, &self.namespace, ips).await;
+            let _ = gateway_install::clear(&host.ssh).await;
         }
-        Ok(())
     }
 
     fn doing(&self, planned: &Planned) -> String {
@@ -102,7 +139,10 @@ impl Work {
                 self.helm
                     .install(&self.values, self.timeout.as_secs())
                     .await?;
-                Ok(format!("the operator runs in namespace {}", self.namespace))
+                Ok(format!(
+                    "extconn is installed in namespace {}",
+                    self.namespace
+                ))
             }
             Planned::RememberHost => {
                 let Some(host) = &self.host else {
@@ -131,7 +171,7 @@ impl Work {
     ///
     /// # Errors
     /// The values cannot be written to a file.
-    pub(crate) fn dry_run(&self, steps: &[Planned]) -> Result<String, Failure> {
+    pub(crate) async fn dry_run(&self, steps: &[Planned]) -> Result<String, Failure> {
         if steps.is_empty() {
             return Ok("# everything is in place already: there is nothing to change\n".to_owned());
         }
@@ -144,15 +184,23 @@ impl Work {
                 super::plan::described(planned, self.host.as_ref().map(|host| &host.wanted))
             ));
             match (planned, &self.host) {
-                (Planned::RecoverRelease(_), _) => line(
-                    "helm rollback, or helm uninstall if there is no earlier revision".to_owned(),
-                ),
+                (Planned::RecoverRelease(_), _) => {
+                    let release = self.release.as_ref();
+                    let program = release.and_then(|release| self.helm.recover_program(release));
+                    if let Some(program) = program {
+                        line(program.to_string());
+                    }
+                }
                 (Planned::InstallChart | Planned::UpgradeChart, _) => {
                     line(
                         self.helm
                             .install_program(&self.values, self.timeout.as_secs())?
                             .to_string(),
                     );
+                    line("# which applies these objects:".to_owned());
+                    for object in self.helm.objects(&self.values).await?.lines() {
+                        line(format!("#   {object}").trim_end().to_owned());
+                    }
                 }
                 (Planned::RememberHost, Some(host)) => {
                     let object = crate::cli::output::yaml(&host.wanted.object(&self.namespace));

@@ -25,6 +25,8 @@ pub(crate) struct Discovery {
     pub release: ReleaseName,
     /// Whether an operator is there.
     pub installed: bool,
+    /// Whether all is there that nothing runs without: the operator and the CRDs.
+    pub is_whole: bool,
     /// Whether the Submariner project is there, which may be so.
     pub submariner: bool,
     /// Gateway hosts that were set up before.
@@ -73,11 +75,13 @@ pub(crate) async fn discover(
         .first()
         .and_then(installation::release_of)
         .unwrap_or_default();
+    let crds = look_at_crds(cluster).await?;
     let needed = permissions::of_init(&connector_namespace, &release.namespace);
     Ok(Discovery {
         kubernetes: version.git_version,
         installed: !operators.is_empty(),
-        submariner: crds_are_ours_to_make(cluster).await?,
+        is_whole: !operators.is_empty() && crds.ours == extconn_api::crds().len(),
+        submariner: crds.submariner,
         gateway_hosts: gateway_hosts::list(cluster, &connector_namespace).await?,
         missing: permissions::missing(cluster, needed).await?,
         connector_namespace,
@@ -85,37 +89,46 @@ pub(crate) async fn discover(
     })
 }
 
-/// Whether the Submariner project is there.
+/// What is there of CustomResourceDefinitions.
+#[derive(Default)]
+struct Crds {
+    /// How many of ours.
+    ours: usize,
+    /// Whether the Submariner project's are.
+    submariner: bool,
+}
+
+/// Looks at them; nothing is seen by those who may not read them.
 ///
 /// # Errors
 /// A CRD of our name belongs to somebody else.
-async fn crds_are_ours_to_make(cluster: &Cluster) -> Result<bool, Failure> {
+async fn look_at_crds(cluster: &Cluster) -> Result<Crds, Failure> {
     let crds: Api<CustomResourceDefinition> = Api::all(cluster.client.clone());
+    let mut seen = Crds::default();
     for ours in extconn_api::crds() {
         let name = ours.name_any();
         let found = match crds.get_opt(&name).await {
             Ok(found) => found,
-            Err(error) if is_forbidden(&error) => return Ok(false),
+            Err(error) if is_forbidden(&error) => return Ok(Crds::default()),
             Err(error) => {
                 return Err(api(format_args!("read CustomResourceDefinition {name}"))(
                     error,
                 ));
             }
         };
-        let foreign = found.filter(|found| {
-            found
-                .spec
-                .versions
-                .iter()
-                .all(|v| v.name != ours.spec.versions[0].name)
-        });
-        if foreign.is_some() {
+        let Some(found) = found else {
+            continue;
+        };
+        let version = &ours.spec.versions[0].name;
+        if found.spec.versions.iter().all(|v| v.name != *version) {
             return Err(Failure::could_not_run(format!(
                 "CustomResourceDefinition {name} is there and is not ours"
             ))
             .next("two programs cannot share it: remove the other one first"));
         }
+        seen.ours += 1;
     }
     let submariner = crds.get_opt("gateways.submariner.io").await;
-    Ok(submariner.map_err(api("look for Submariner"))?.is_some())
+    seen.submariner = submariner.map_err(api("look for Submariner"))?.is_some();
+    Ok(seen)
 }

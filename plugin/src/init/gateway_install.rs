@@ -6,7 +6,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
 
-use super::host_files::{HostFile, HostFiles};
+use super::host_files::{self, HostFile, HostFiles};
 use super::plan::TokenNeed;
 use super::questions;
 use crate::cluster::{Cluster, api};
@@ -80,6 +80,17 @@ pub(crate) async fn present_host_file(ssh: &Ssh) -> Result<Option<HostFile>, Fai
         ))
         .next("correct it, or remove it to have it written anew")
     })
+}
+
+/// Address by which the gateway there reaches the API server; `None` if that cannot be told.
+///
+/// # Errors
+/// The connection broke.
+pub(crate) async fn present_api_server(ssh: &Ssh) -> Result<Option<String>, Failure> {
+    let said = ssh
+        .script("cat /etc/extconn/kubeconfig 2>/dev/null || true")
+        .await?;
+    Ok(host_files::api_server_of(&said.stdout))
 }
 
 /// The text of the host file that is there, if it means the same as `wanted`: then it stays as
@@ -232,10 +243,18 @@ pub(crate) async fn carry_out(
     };
     let result = stage_and_install(ssh, files, token.as_deref(), need, step).await;
     if result.is_err() {
-        // A token must not stay behind; the failure that is told is the first one.
-        let _ = ssh.script(&format!("rm -rf {STAGING}")).await;
+        // The failure that is told is the first one.
+        let _ = clear(ssh).await;
     }
     result
+}
+
+/// Takes away what an interrupted [`carry_out`] has left on the host: a token must not stay.
+///
+/// # Errors
+/// The connection broke.
+pub(crate) async fn clear(ssh: &Ssh) -> Result<(), Failure> {
+    ssh.script(&format!("rm -rf {STAGING}")).await.map(drop)
 }
 
 async fn stage_and_install(

@@ -100,6 +100,14 @@ pub(crate) fn kubeconfig(
     serde_yaml::to_string(&kubeconfig).expect("a kubeconfig has string keys only")
 }
 
+/// The API server that a gateway's kubeconfig names.
+pub(crate) fn api_server_of(kubeconfig: &str) -> Option<String> {
+    let value: serde_json::Value = serde_yaml::from_str(kubeconfig).ok()?;
+    value["clusters"][0]["cluster"]["server"]
+        .as_str()
+        .map(str::to_owned)
+}
+
 fn base64(bytes: &[u8]) -> String {
     use ::base64::Engine;
     ::base64::engine::general_purpose::STANDARD.encode(bytes)
@@ -209,6 +217,11 @@ httpListen: 127.0.0.1:9999
     #[test]
     fn the_kubeconfig_holds_no_credential() {
         let text = kubeconfig("https://192.0.2.100:6443", "PEM", None);
+        assert_eq!(
+            api_server_of(&text).as_deref(),
+            Some("https://192.0.2.100:6443")
+        );
+        assert_eq!(api_server_of("no kubeconfig"), None);
         let value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
         assert_eq!(
             value["clusters"][0]["cluster"]["certificate-authority-data"],

@@ -5,10 +5,30 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::InitArgs;
 use super::discovery::Discovery;
 use super::host_files::{HostFile, SourceIp};
+use crate::cli::kubectl_flags::KubectlFlags;
+use crate::cluster;
 use crate::expose::request;
 use crate::failure::Failure;
 use crate::host::facts::HostFacts;
 use crate::prompt::{Choice, Line, Prompter};
+
+/// Context of the kubeconfig, if the user can be asked and has a choice; else the one named.
+pub(crate) fn context(
+    kubectl: &KubectlFlags,
+    prompter: &dyn Prompter,
+) -> Result<Option<String>, Failure> {
+    let contexts = cluster::contexts(kubectl);
+    let chosen = kubectl.context.is_some() || kubectl.server.is_some();
+    if chosen || contexts.len() < 2 || !prompter.is_interactive() {
+        return Ok(kubectl.context.clone());
+    }
+    let chosen = prompter.choose(&Choice {
+        question: "Cluster, by the context of your kubeconfig",
+        flag: "--context",
+        items: &contexts,
+    })?;
+    Ok(contexts.into_iter().nth(chosen))
+}
 
 /// Namespace for everything that extconn runs and makes.
 pub(crate) fn connector_namespace(

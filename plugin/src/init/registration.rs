@@ -53,6 +53,32 @@ pub(crate) async fn wait(
     result
 }
 
+/// Takes away the Gateways that an interrupted [`wait`] has left; those with a grant in them stay.
+///
+/// # Errors
+/// The API server's refusal.
+pub(crate) async fn clear(
+    cluster: &Cluster,
+    namespace: &str,
+    source_ips: &[Ipv4Addr],
+) -> Result<(), Failure> {
+    let gateways: Api<Gateway> = Api::namespaced(cluster.client.clone(), namespace);
+    for ip in source_ips {
+        let found = gateways.get_opt(&names::gateway(*ip)).await;
+        if matches!(found, Ok(Some(found)) if is_ours(&found)) {
+            withdraw(&gateways, *ip).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_ours(gateway: &Gateway) -> bool {
+    gateway
+        .labels()
+        .get(names::LABEL_MANAGED_BY)
+        .is_some_and(|by| by == FIELD_MANAGER)
+}
+
 /// Makes the Gateway of `ip` unless it is there; whether it was made.
 async fn ask(gateways: &Api<Gateway>, ip: Ipv4Addr) -> Result<bool, Failure> {
     let name = names::gateway(ip);
@@ -60,14 +86,8 @@ async fn ask(gateways: &Api<Gateway>, ip: Ipv4Addr) -> Result<bool, Failure> {
         .get_opt(&name)
         .await
         .map_err(api(format_args!("read Gateway {name}")))?;
-    let ours = |gateway: &Gateway| {
-        gateway
-            .labels()
-            .get(names::LABEL_MANAGED_BY)
-            .is_some_and(|by| by == FIELD_MANAGER)
-    };
     if let Some(found) = found {
-        return Ok(ours(&found));
+        return Ok(is_ours(&found));
     }
     let object = json!({
         "apiVersion": "extconn.submariner.io/v1alpha1",

@@ -63,7 +63,7 @@ pub(crate) async fn run(
             break pod;
         }
         let why = pods::trouble(&pod).unwrap_or_else(|| format!("pod {} is {phase}", probe.name));
-        if tokio::time::Instant::now() >= deadline || will_never_start(&pod) {
+        if tokio::time::Instant::now() >= deadline || pods::is_hopeless(&pod) {
             return Err(Failure::failed(format!(
                 "the probe pod in namespace {} does not run: {why}",
                 probe.namespace
@@ -90,30 +90,6 @@ pub(crate) async fn run(
         .and_then(|status| status.pod_ip)
         .unwrap_or_default();
     Ok(Brought { address, lines })
-}
-
-/// Whether a pod waits for something that no waiting brings.
-fn will_never_start(pod: &Pod) -> bool {
-    const HOPELESS: [&str; 4] = [
-        "ErrImageNeverPull",
-        "InvalidImageName",
-        "ImagePullBackOff",
-        "CreateContainerConfigError",
-    ];
-    let containers = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.container_statuses.as_ref());
-    let reasons = containers.into_iter().flatten().filter_map(|container| {
-        container
-            .state
-            .as_ref()?
-            .waiting
-            .as_ref()?
-            .reason
-            .as_deref()
-    });
-    reasons.into_iter().any(|reason| HOPELESS.contains(&reason))
 }
 
 /// Takes away everything of this run in a namespace, whatever has become of it.

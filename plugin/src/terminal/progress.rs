@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Terminal;
 use super::style::Mood;
+use crate::failure::Failure;
 
 /// One step under way. Dropped without [`Step::done`] or [`Step::failed`], it leaves no trace but
 /// the lines that it printed.
@@ -43,6 +44,26 @@ impl Step {
         self.spinner.set_message(format!("{}: {what}", self.name));
     }
 
+    /// Ends the step as `work` ends: `Ok` is what is now so.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub(crate) async fn ends(
+        &self,
+        work: impl Future<Output = Result<String, Failure>>,
+    ) -> Result<(), Failure> {
+        match work.await {
+            Ok(outcome) => {
+                self.end(Mood::Good, &outcome);
+                Ok(())
+            }
+            Err(failure) => {
+                self.end(Mood::Bad, &self.name);
+                Err(failure)
+            }
+        }
+    }
+
     /// The step succeeded; `outcome` is what is now so.
     pub(crate) fn done(self, outcome: &str) {
         self.end(Mood::Good, outcome);
@@ -50,11 +71,10 @@ impl Step {
 
     /// The step did not succeed; the failure itself is told by whoever ends the command.
     pub(crate) fn failed(self) {
-        let name = self.name.clone();
-        self.end(Mood::Bad, &name);
+        self.end(Mood::Bad, &self.name);
     }
 
-    fn end(self, mood: Mood, text: &str) {
+    fn end(&self, mood: Mood, text: &str) {
         self.spinner.finish_and_clear();
         let style = self.terminal.talk;
         let seconds = self.begun.elapsed().as_secs_f32();
