@@ -49,6 +49,13 @@ The results are kept in ${XDG_CACHE_HOME:-~/.cache}/extconn-lab."
     },
     /// Show the main job at work: brings the lab up, installs, tries, prints a table
     Demo,
+    /// Give the lab that is up what a user downloads, and install nothing
+    #[command(
+        after_help = "The images under the chart's own tags on both nodes, and kubectl-extconn on the
+workstation's PATH. Then try it as a user would:
+  extconn-lab exec workstation -- kubectl extconn init"
+    )]
+    Provide,
     /// Install extconn, as it was built, in the lab that is up
     Install,
     /// Remove extconn from the lab

@@ -180,6 +180,26 @@ pub fn load(archive: &Path) -> Result<()> {
     })
 }
 
+/// Gives an image that every node has another name as well, in place of what had it.
+///
+/// # Errors
+/// A node does not have it.
+pub fn tag(name: &str, also: &str) -> Result<()> {
+    for node in Host::NODES {
+        let argv = ["ctr", "--namespace=k8s.io", "images", "tag", "--force"];
+        let output = host::command(node, &[argv.as_slice(), &[name, also]].concat())?
+            .output()
+            .context("run ctr")?;
+        if !output.status.success() {
+            bail!(
+                "{node} does not call {name} also {also}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// The names that a docker archive gives its images; `None` for an OCI archive.
 fn names_in(archive: &Path) -> Result<Option<String>> {
     let output = std::process::Command::new("tar")

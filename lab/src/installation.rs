@@ -1,25 +1,26 @@
-//! extconn in the lab: its chart in the cluster, its gateway on the gateway host, built from this
-//! source tree.
+//! extconn in the lab, as a user puts it there: `kubectl extconn init` on the workstation, with
+//! programs and images built from this source tree in the place of downloaded ones.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::progress::Progress;
-use crate::topology::{API_SERVER, GATEWAY, Host, SOURCE_IPS};
+use crate::topology::{GATEWAY, Host, SOURCE_IPS};
 use crate::walkthrough::ask;
-use crate::walkthrough::scenario::CONNECTOR_NAMESPACE;
-use crate::{host, images};
+use crate::{images, paths};
 
-/// Port of the gateway's ssh server.
-const SSH_PORT: u16 = 2022;
+/// Tag that the chart gives its images when nobody says otherwise.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
-/// Where the gateway's installer is unpacked on the gateway host; removed after each use.
-const UNPACKED: &str = "/root/extconn-installer";
+/// The plugin, under the name by which kubectl finds it.
+const PLUGIN: &str = "kubectl-extconn";
+
+/// Parts that come as images.
+const COMPONENTS: [&str; 2] = ["operator", "forwarder"];
 
 /// The source tree that this program was built from.
 fn tree() -> PathBuf {
@@ -42,26 +43,37 @@ fn program(name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Builds and loads the images, installs the chart, and installs the gateway on its host. What is
-/// there already and has not changed stays as it is.
+/// Gives the lab what a user downloads: the images, under the chart's own tags, and the plugin on
+/// the workstation's PATH. Installs nothing.
 ///
 /// # Errors
 /// A program has not been built, or what the failing step said.
-pub fn install(progress: &Progress) -> Result<()> {
-    let chart = tree().join("chart").display().to_string();
-    let mut helm: Vec<String> = ["helm", "upgrade", "--install", "extconn", &chart]
-        .map(String::from)
-        .into();
-    helm.extend(["--wait", "--timeout=2m"].map(String::from));
-    for component in ["operator", "forwarder"] {
-        let tag = progress.step(&format!("image extconn-{component}"), || image(component))?;
-        helm.push(format!("--set={component}.image.tag={tag}"));
+pub fn provide(progress: &Progress) -> Result<()> {
+    for component in COMPONENTS {
+        progress.step(&format!("image extconn-{component}"), || {
+            let tag = image(component)?;
+            let name = |tag: &str| format!("localhost/extconn-{component}:{tag}");
+            images::tag(&name(&tag), &name(RELEASE))
+        })?;
     }
-    let helm: Vec<&str> = helm.iter().map(String::as_str).collect();
-    progress.step("helm upgrade --install extconn chart", || {
-        done(Host::Workstation, &helm)
-    })?;
-    progress.step("extconn-gateway on the gateway host", install_gateway)
+    put_on_path()
+}
+
+/// Installs extconn from this source tree, or brings it up to date. What is there already and has
+/// not changed stays as it is.
+///
+/// # Errors
+/// As [`provide`].
+pub fn install(progress: &Progress) -> Result<()> {
+    let mut init = vec![format!("--gateway=root@{GATEWAY}"), "--yes".to_owned()];
+    init.extend(SOURCE_IPS.map(|ip| format!("--source-ip={ip}")));
+    for component in COMPONENTS {
+        let tag = progress.step(&format!("image extconn-{component}"), || image(component))?;
+        // It names the content, so that another build is rolled out and the same one is not.
+        init.push(format!("--set={component}.image.tag={tag}"));
+    }
+    put_on_path()?;
+    progress.step("kubectl extconn init", || plugin("init", &init))
 }
 
 /// Removes extconn from the gateway host and from the cluster.
@@ -69,123 +81,44 @@ pub fn install(progress: &Progress) -> Result<()> {
 /// # Errors
 /// What the failing step said.
 pub fn uninstall(progress: &Progress) -> Result<()> {
-    let helm = ["helm", "uninstall", "extconn", "--wait", "--timeout=3m"];
-    progress.step("helm uninstall extconn", || done(Host::Workstation, &helm))?;
-    progress.step("remove extconn-gateway from the gateway host", || {
-        let installer = tempfile::tempdir().context("make a folder")?;
-        copy(&tree().join("gateway/uninstall.sh"), installer.path())?;
-        on_gateway(installer.path(), "./uninstall.sh")
+    put_on_path()?;
+    progress.step("kubectl extconn uninstall", || {
+        plugin("uninstall", &["--yes".to_owned()])
     })
 }
 
-/// Builds the image of a component and gives it to the nodes. Its tag names the content, so that
-/// another build is rolled out and the same one is not.
+/// Builds the image of a component and gives it to the nodes, under a tag that names its content.
 fn image(component: &str) -> Result<String> {
     let name = format!("extconn-{component}");
     let program = program(&name)?;
     let bytes = fs::read(&program).with_context(|| format!("read {}", program.display()))?;
     let tag = crate::hex(&Sha256::digest(&bytes))[..16].to_owned();
     let context = tempfile::tempdir().context("make a folder")?;
-    copy(&program, context.path())?;
+    let copy = context.path().join(&name);
+    fs::copy(&program, copy).with_context(|| format!("copy {}", program.display()))?;
     let dockerfile = tree().join(component).join("Dockerfile");
     let image = format!("localhost/{name}:{tag}");
     images::load(&images::build(&image, &dockerfile, context.path())?)?;
     Ok(tag)
 }
 
-fn install_gateway() -> Result<()> {
-    let installer = tempfile::tempdir().context("make a folder")?;
-    let folder = installer.path();
-    copy(&program("extconn-gateway")?, folder)?;
-    copy(&tree().join("gateway/install.sh"), folder)?;
-    fs::create_dir(folder.join("systemd")).context("make a folder")?;
-    for part in ["extconn-gateway.service", "sysusers.conf"] {
-        copy(
-            &tree().join("gateway/systemd").join(part),
-            &folder.join("systemd"),
-        )?;
+/// A link, so that the gateway's program is found where an archive holds it: beside the plugin.
+fn put_on_path() -> Result<()> {
+    let (program, link) = (program(PLUGIN)?, paths::bin().join(PLUGIN));
+    if fs::read_link(&link).is_ok_and(|leads_to| leads_to == program) {
+        return Ok(());
     }
-    let write = |name: &str, text: String| {
-        fs::write(folder.join(name), text).with_context(|| format!("write {name}"))
-    };
-    write("gateway.yaml", host_file())?;
-    write("kubeconfig", kubeconfig()?)?;
-    let account = [
-        "create",
-        "token",
-        "extconn-gateway",
-        "-n",
-        CONNECTOR_NAMESPACE,
-        "--duration=24h",
-    ];
-    write("token", ask::cluster_ok(&account, "")?)?;
-    on_gateway(
-        folder,
-        "./install.sh --binary extconn-gateway --host-file gateway.yaml --kubeconfig kubeconfig --token token",
-    )
+    fs::remove_file(&link).ok();
+    symlink(&program, &link).with_context(|| format!("link {}", link.display()))
 }
 
-/// What the administrator of the gateway host allows.
-fn host_file() -> String {
-    let allowed = SOURCE_IPS.map(|ip| json!({"ip": ip}));
-    json!({"sshEndpoint": format!("{GATEWAY}:{SSH_PORT}"), "sourceIPs": allowed}).to_string()
-}
-
-/// How the gateway reaches the API server: no credential in it but the name of the token's file.
-fn kubeconfig() -> Result<String> {
-    let certificate = "-o=jsonpath={.clusters[0].cluster.certificate-authority-data}";
-    let certificate = ask::cluster_ok(&["config", "view", "--flatten", certificate], "")?;
-    ensure!(
-        !certificate.is_empty(),
-        "the administrator's kubeconfig names no certificate authority"
-    );
-    Ok(json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "extconn",
-        "clusters": [{"name": "extconn", "cluster": {
-            "server": API_SERVER, "certificate-authority-data": certificate,
-        }}],
-        "users": [{"name": "extconn", "user": {"tokenFile": "/var/lib/extconn/token"}}],
-        "contexts": [{"name": "extconn", "context": {"cluster": "extconn", "user": "extconn"}}],
-    })
-    .to_string())
-}
-
-/// Unpacks a folder on the gateway host, runs a shell line in it, and removes it again.
-fn on_gateway(folder: &Path, line: &str) -> Result<()> {
-    let mut pack = Command::new("tar")
-        .args(["--create", "--directory"])
-        .arg(folder)
-        .arg(".")
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("run tar")?;
-    let packed = pack.stdout.take().context("tar has an output")?;
-    let script = format!(
-        "rm -rf {UNPACKED} && mkdir -m 0700 {UNPACKED} && cd {UNPACKED} && tar -x && {line}; \
-         status=$?; rm -rf {UNPACKED}; exit $status"
-    );
-    let output = host::command(Host::Gateway, &["sh", "-c", &script])?
-        .stdin(packed)
-        .output()
-        .context("reach the gateway host")?;
-    pack.wait().context("wait for tar")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "{line} on the gateway host: {}",
-        said.trim()
-    );
-    Ok(())
-}
-
-fn done(on: Host, argv: &[&str]) -> Result<()> {
-    let said = ask::host(on, argv)?;
+/// Runs the plugin on the workstation, as its administrator would.
+fn plugin(command: &str, args: &[String]) -> Result<()> {
+    let argv: Vec<&str> = ["kubectl", "extconn", command]
+        .into_iter()
+        .chain(args.iter().map(String::as_str))
+        .collect();
+    let said = ask::host(Host::Workstation, &argv)?;
     ensure!(said.success, "{}: {}", argv.join(" "), said.stderr.trim());
-    Ok(())
-}
-
-fn copy(file: &Path, into: &Path) -> Result<()> {
-    let name = file.file_name().context("a file has a name")?;
-    fs::copy(file, into.join(name)).with_context(|| format!("copy {}", file.display()))?;
     Ok(())
 }

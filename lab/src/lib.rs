@@ -40,6 +40,7 @@ pub mod process;
 pub mod progress;
 pub mod status;
 pub mod supply;
+pub mod terminal;
 pub mod topology;
 pub mod unit;
 pub mod up;

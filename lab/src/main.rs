@@ -43,6 +43,7 @@ fn run(action: Action) -> Result<()> {
             up::up(&progress)?;
             walkthrough::story::tell(&progress)
         }
+        Action::Provide => installation::provide(&progress),
         Action::Install => installation::install(&progress),
         Action::Uninstall => installation::uninstall(&progress),
         Action::Status { output } => print_status(output),

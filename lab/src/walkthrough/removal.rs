@@ -71,7 +71,7 @@ pub fn leaves_nothing(scenario: &Scenario) -> Result<Observation> {
 pub fn uninstall_leaves_nothing() -> Result<Observation> {
     let left = until_empty(leftovers::of_installation)?;
     Ok(Observation {
-        tried: "helm uninstall, gateway removal".into(),
+        tried: "kubectl extconn uninstall".into(),
         holds: left.is_empty(),
         seen: describe(
             &left,
