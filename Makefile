@@ -4,12 +4,14 @@ ARCH    := $(shell uname -m)
 TARGET  := $(ARCH)-unknown-linux-musl
 STATIC  := target/$(TARGET)/release
 LAB     := target/release/extconn-lab
+BENCH   := $(STATIC)/extconn-bench
+PAGE    := docs/benchmarks.md
 
 # The container images and the gateway host get these; see docs/decisions/0002-static-binaries.md.
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit build lab prerequisites end-to-end installation no-trace generate clean
+.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation no-trace generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,6 +30,21 @@ lint: lab ## rustfmt, clippy, dependency direction, purity, helm lint.
 
 unit: prerequisites ## Run the tests that need no lab.
 	cargo test --locked --workspace
+
+fuzz: prerequisites ## Fuzz for a short time what comes out of a tunnel.
+	.ci/fuzz
+
+bench: bench-program ## Measure beside a plain proxy and OpenSSH, about 20 minutes, and rewrite docs/benchmarks.md.
+	@echo "Measuring in network namespaces of its own. Let nothing else run on this machine."
+	$(BENCH) run --write $(PAGE)
+	$(BENCH) streams --write $(PAGE)
+	@echo "Wrote the tables of $(PAGE)."
+
+bench-short: bench-program ## Measure in a minute that nothing is slower than half of a plain proxy.
+	$(BENCH) run --short
+
+bench-program: prerequisites
+	cargo build --locked --release --target $(TARGET) -p extconn-bench
 
 end-to-end: build ## Run the end-to-end tests in the lab, which is brought up if it is down.
 	.ci/end-to-end

@@ -257,6 +257,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.shared.accepting.lock().take();
         self.shared.relays.lock().close_others(&BTreeSet::new());
+        self.shared.tunnels.retire();
         self.shared.tunnels.cut_unless(|_, _| false);
     }
 }
@@ -344,7 +345,9 @@ impl Admission for Shared {
     fn admit(self: Arc<Self>, tunnel: AdmittedTunnel) -> bool {
         let who = tunnel.who.clone();
         let link = tunnel.link.clone();
-        self.tunnels.add(tunnel);
+        if !self.tunnels.add(tunnel) {
+            return false;
+        }
         info!(forwarder = %who.forwarder, peer = %who.address, "tunnel up");
         self.publish();
         // A key that was withdrawn before this tunnel was in the table was not cut with it.

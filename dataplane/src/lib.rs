@@ -5,6 +5,8 @@
 
 pub mod forwarder;
 pub mod gateway;
+#[doc(hidden)]
+pub mod hostile;
 pub mod identity;
 mod listen;
 pub mod nat;

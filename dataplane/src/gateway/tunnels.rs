@@ -12,19 +12,30 @@ use crate::tunnel::ssh::server::AdmittedTunnel;
 
 /// The tunnels that are up, by the forwarder's name.
 #[derive(Debug, Default)]
-pub(super) struct Tunnels(Mutex<BTreeMap<Arc<str>, Vec<AdmittedTunnel>>>);
+pub(super) struct Tunnels(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    up: BTreeMap<Arc<str>, Vec<AdmittedTunnel>>,
+    /// No more are added.
+    retired: bool,
+}
 
 impl Tunnels {
-    pub(super) fn add(&self, tunnel: AdmittedTunnel) {
-        let mut tunnels = self.0.lock();
-        let of_forwarder = tunnels.entry(Arc::clone(&tunnel.who.forwarder));
+    /// Adds one, unless the gateway is going away: it would come up after the others were told.
+    pub(super) fn add(&self, tunnel: AdmittedTunnel) -> bool {
+        let mut inner = self.0.lock();
+        if inner.retired {
+            return false;
+        }
+        let of_forwarder = inner.up.entry(Arc::clone(&tunnel.who.forwarder));
         of_forwarder.or_default().push(tunnel);
+        true
     }
 
     /// Forgets tunnels that are closed.
     pub(super) fn forget_closed(&self) {
-        let mut tunnels = self.0.lock();
-        tunnels.retain(|_, of_forwarder| {
+        self.0.lock().up.retain(|_, of_forwarder| {
             of_forwarder.retain(|tunnel| !tunnel.link.is_closed());
             !of_forwarder.is_empty()
         });
@@ -33,8 +44,8 @@ impl Tunnels {
     /// Cuts the tunnels whose key does not belong to their forwarder; how many.
     pub(super) fn cut_unless(&self, belongs: impl Fn(&PublicKey, &str) -> bool) -> usize {
         let unwanted: Vec<Link> = {
-            let tunnels = self.0.lock();
-            let all = tunnels.values().flatten();
+            let inner = self.0.lock();
+            let all = inner.up.values().flatten();
             all.filter(|tunnel| !belongs(&tunnel.who.key, &tunnel.who.forwarder))
                 .map(|tunnel| tunnel.link.clone())
                 .collect()
@@ -47,20 +58,22 @@ impl Tunnels {
 
     /// Of a forwarder's tunnels, the one that carries the fewest flows.
     pub(super) fn least_loaded(&self, forwarder: &str) -> Option<Link> {
-        let tunnels = self.0.lock();
-        least_loaded(tunnels.get(forwarder)?.iter().map(|tunnel| &tunnel.link))
+        let inner = self.0.lock();
+        least_loaded(inner.up.get(forwarder)?.iter().map(|tunnel| &tunnel.link))
     }
 
     /// How many each forwarder has that has any.
     pub(super) fn count(&self) -> BTreeMap<String, usize> {
-        let tunnels = self.0.lock();
+        let inner = self.0.lock();
         let count = |(name, tunnels): (&Arc<str>, &Vec<_>)| (name.to_string(), tunnels.len());
-        tunnels.iter().map(count).collect()
+        inner.up.iter().map(count).collect()
     }
 
-    /// Asks every forwarder to open no more flows.
+    /// Asks every forwarder to open no more flows, and takes no more tunnels.
     pub(super) fn retire(&self) {
-        for tunnel in self.0.lock().values().flatten() {
+        let mut inner = self.0.lock();
+        inner.retired = true;
+        for tunnel in inner.up.values().flatten() {
             tunnel.link.retire();
         }
     }

@@ -7,29 +7,14 @@ use extconn_dataplane::forwarder::ForwarderConfig;
 use extconn_dataplane::gateway::GatewayConfig;
 use extconn_dataplane::identity::PrivateKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::world::{
-    PATIENCE, POD_1, POD_2, SOURCE_IP_1, STRANGER, World, gateway_config, peers, read_to_end,
+    PATIENCE, POD_1, POD_2, SOURCE_IP_1, STRANGER, World, exchange, gateway_config, peers,
+    read_to_end,
 };
 
 const RESET: Result<Vec<u8>, (ErrorKind, usize)> = Err((ErrorKind::ConnectionReset, 0));
-
-/// Both directions work.
-async fn works(client: &mut TcpStream, server: &mut TcpStream) {
-    says(client, server).await;
-    says(server, client).await;
-}
-
-async fn says(from: &mut TcpStream, to: &mut TcpStream) {
-    from.write_all(b"still there?").await.unwrap();
-    let mut heard = [0; 12];
-    timeout(PATIENCE, to.read_exact(&mut heard))
-        .await
-        .unwrap()
-        .unwrap();
-}
 
 #[tokio::test]
 async fn flows_of_a_pod_that_left_are_cut_and_those_of_others_stay() {
@@ -43,7 +28,7 @@ async fn flows_of_a_pod_that_left_are_cut_and_those_of_others_stay() {
     world.forwarder.set_peers(left);
     assert_eq!(read_to_end(&mut client).await, RESET);
     assert_eq!(read_to_end(&mut server).await, RESET);
-    works(&mut other, &mut other_server).await;
+    exchange(&mut other, &mut other_server).await;
 }
 
 #[tokio::test]
@@ -115,7 +100,7 @@ async fn a_withdrawn_grant_cuts_its_flows_and_not_the_tunnel() {
     grants.retain(|grant| grant.source_ip != SOURCE_IP_1);
     world.configure_gateway(config).await;
     assert_eq!(read_to_end(&mut client).await, RESET);
-    works(&mut other, &mut other_server).await;
+    exchange(&mut other, &mut other_server).await;
     // The forwarder does not know, and is refused.
     let mut refused = world.pod_connects(POD_1).await;
     assert_eq!(read_to_end(&mut refused).await, RESET);
@@ -137,7 +122,7 @@ async fn an_unrelated_change_leaves_flows_alone() {
         ..world.gateway_config()
     };
     world.configure_gateway(gateway).await;
-    works(&mut client, &mut server).await;
+    exchange(&mut client, &mut server).await;
 }
 
 #[tokio::test]
@@ -168,7 +153,7 @@ async fn draining_lets_flows_finish_and_accepts_no_others() {
     let mut report = world.forwarder.report();
     let closed = report.wait_for(|report| report.listening.is_empty());
     timeout(PATIENCE, closed).await.unwrap().unwrap();
-    works(&mut client, &mut server).await;
+    exchange(&mut client, &mut server).await;
     client.shutdown().await.unwrap();
     server.shutdown().await.unwrap();
     timeout(PATIENCE, draining).await.unwrap().unwrap();

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use nix::sched::{CloneFlags, unshare};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// A host of its own.
 pub struct Host {
@@ -89,6 +90,14 @@ impl Host {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> T {
-        self.handle.spawn(future).await.unwrap()
+        self.spawn(future).await.unwrap()
+    }
+
+    /// Runs something on this host beside others.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.handle.spawn(future)
     }
 }

@@ -64,11 +64,47 @@ async fn readers_that_are_stuck_hold_up_no_other_flow_and_no_new_one() {
         .unwrap();
 }
 
-/// Eight flows that each carry `len` bytes both ways through small buffers.
-async fn eight_flows_both_ways(world: &World, len: usize) {
+/// Flows that live beside a stuck reader, and for how long.
+const LIVE: usize = 50;
+const LIVING: Duration = Duration::from_secs(60);
+/// Longest time that a message and its answer may take, on a machine that has other things to do.
+const ROUND: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn fifty_flows_live_beside_a_stuck_reader_for_a_minute_of_new_keys() {
+    let world = World::start_with(|forwarder, gateway| {
+        forwarder.connections = 1;
+        // Keys are exchanged every few seconds.
+        forwarder.rekey_after = 1 << 20;
+        gateway.rekey_after = 1 << 20;
+    })
+    .await;
+    let target = world.target().await;
+    let (mut stuck, _reader) = world.flow(&target).await;
+    fill(&mut stuck).await;
+    let mut living = JoinSet::new();
+    for _ in 0..LIVE {
+        let (mut client, mut server) = world.flow(&target).await;
+        living.spawn(async move {
+            let began = Instant::now();
+            let mut longest = Duration::ZERO;
+            while began.elapsed() < LIVING {
+                longest = longest.max(echo_works(&mut client, &mut server).await);
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            longest
+        });
+    }
+    let longest = living.join_all().await.into_iter().max().unwrap();
+    assert!(longest < ROUND, "one took {longest:?}");
+    assert_eq!(world.broken("tunnel_lost"), 0);
+}
+
+/// Sixteen flows that each carry `len` bytes both ways through small buffers.
+async fn sixteen_flows_both_ways(world: &World, len: usize) {
     let target = world.target().await;
     let mut transfers = JoinSet::new();
-    for _ in 0..8 {
+    for _ in 0..16 {
         let (client, server) = world.flow(&target).await;
         for stream in [client, server] {
             let socket = SockRef::from(&stream);
@@ -99,8 +135,8 @@ async fn eight_flows_both_ways(world: &World, len: usize) {
 }
 
 #[tokio::test]
-async fn eight_flows_both_ways_at_once_through_small_buffers_complete() {
-    eight_flows_both_ways(&World::start().await, 24 << 20).await;
+async fn sixteen_flows_both_ways_at_once_through_small_buffers_complete() {
+    sixteen_flows_both_ways(&World::start().await, 24 << 20).await;
 }
 
 #[tokio::test]
@@ -112,7 +148,7 @@ async fn keys_are_exchanged_again_and_again_under_two_way_load() {
         gateway.rekey_after = 16 << 20;
     })
     .await;
-    eight_flows_both_ways(&world, 24 << 20).await;
+    sixteen_flows_both_ways(&world, 24 << 20).await;
     // The connection is the one that it was at the beginning.
     assert_eq!(world.broken("tunnel_lost"), 0);
 }

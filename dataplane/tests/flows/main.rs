@@ -3,12 +3,16 @@
 
 mod admission;
 mod changes;
+mod cuts;
 mod egress;
 mod ends;
 mod host;
 mod ingress;
 mod isolation;
+mod log;
+mod malformed;
+mod orders;
 mod recovery;
+mod refusals;
 mod rules;
-mod truncation;
 mod world;

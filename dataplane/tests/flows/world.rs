@@ -19,12 +19,13 @@ use extconn_dataplane::gateway::{
     EgressGrant, Gateway, GatewayConfig, GatewayOptions, IngressGrant,
 };
 use extconn_dataplane::identity::{PrivateKey, PublicKey};
-use tokio::io::AsyncReadExt;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
-use tracing_subscriber::EnvFilter;
 
 use crate::host::Host;
+use crate::log::log;
 
 pub const FORWARDER: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 2);
 pub const POD_1: Ipv4Addr = Ipv4Addr::new(10, 244, 1, 5);
@@ -255,14 +256,26 @@ pub async fn read_to_end(stream: &mut TcpStream) -> Result<Vec<u8>, (std::io::Er
     }
 }
 
-/// A test that fails tells what both ends logged; `RUST_LOG` says how much.
-fn log() {
-    let filter = EnvFilter::builder()
-        .with_default_directive("extconn_dataplane=info".parse().unwrap())
-        .from_env_lossy();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter);
-    // Another test of this process may have done it.
-    let _ = subscriber.with_ansi(false).with_test_writer().try_init();
+/// Ends a connection with a reset.
+pub fn reset(stream: TcpStream) {
+    let socket = SockRef::from(&stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+}
+
+/// Both directions of a flow work.
+pub async fn exchange(client: &mut TcpStream, server: &mut TcpStream) {
+    says(client, server).await;
+    says(server, client).await;
+}
+
+async fn says(from: &mut TcpStream, to: &mut TcpStream) {
+    from.write_all(b"still there?").await.unwrap();
+    let mut heard = [0; 12];
+    timeout(PATIENCE, to.read_exact(&mut heard))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(&heard, b"still there?");
 }
 
 /// Bytes of which no place is taken for its neighbour, to be sent and compared whole slices at a

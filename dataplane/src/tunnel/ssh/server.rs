@@ -29,7 +29,8 @@ pub(crate) trait Admission: Send + Sync + 'static {
     /// Name of the forwarder that a key belongs to.
     fn forwarder(&self, key: &PublicKey) -> Option<String>;
 
-    /// Takes over a tunnel that is up. `false` if its key has been withdrawn meanwhile.
+    /// Takes over a tunnel that is up. `false` if its key has been withdrawn meanwhile, or if no
+    /// more tunnels are taken.
     fn admit(self: Arc<Self>, tunnel: AdmittedTunnel) -> bool;
 
     /// Takes a flow that a forwarder asks for; must not block.
@@ -135,7 +136,7 @@ impl<A: Admission> Handler<A> {
             who,
             link: link.clone(),
         }) {
-            link.close("the key has been withdrawn");
+            link.close("the key has been withdrawn, or the gateway is going away");
             return false;
         }
         if let Some(established_tx) = self.established_tx.take() {
