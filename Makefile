@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation no-trace generate clean
+.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation no-trace dist krew generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -63,6 +63,13 @@ lab: prerequisites ## Build the lab's own program.
 
 prerequisites: ## Check what the build needs, and install what can be installed.
 	@.ci/prerequisites $(TARGET)
+
+dist: prerequisites ## Build the archives of the plugin for Linux, amd64 and arm64, and its krew manifest, in dist/.
+	krew/dist.sh
+
+krew: build ## Install the plugin with the real krew, from an archive for this machine.
+	REUSE=1 DIST=target/krew krew/dist.sh linux/$(subst aarch64,arm64,$(subst x86_64,amd64,$(ARCH)))
+	DIST=target/krew krew/test.sh
 
 generate: ## Rewrite the files that are derived from code.
 	UPDATE_EXPECT=1 cargo test --locked --workspace
