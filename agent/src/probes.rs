@@ -42,6 +42,18 @@ pub async fn serve(
     readiness: watch::Receiver<Readiness>,
     metrics: Metrics,
 ) -> Result<JoinHandle<()>, ProbeError> {
+    serve_with(address, readiness, metrics, Router::new()).await
+}
+
+/// As [`serve`], with routes of the caller's own, which may ask for the peer's address.
+///
+/// Errors as [`serve`] does.
+pub async fn serve_with(
+    address: SocketAddr,
+    readiness: watch::Receiver<Readiness>,
+    metrics: Metrics,
+    routes: Router,
+) -> Result<JoinHandle<()>, ProbeError> {
     let refused = |source| ProbeError { address, source };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let router = Router::new()
@@ -59,7 +71,9 @@ pub async fn serve(
                 let text = metrics();
                 async move { ([(header::CONTENT_TYPE, METRICS_TYPE)], text) }
             }),
-        );
+        )
+        .merge(routes)
+        .into_make_service_with_connect_info::<SocketAddr>();
     Ok(tokio::spawn(async move {
         // Accept errors are retried inside; it returns only when the listener is gone.
         let _ = axum::serve(listener, router).await;

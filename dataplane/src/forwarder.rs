@@ -5,6 +5,8 @@ pub mod config;
 mod egress;
 mod flows;
 mod ingress;
+mod probe;
+pub mod recent;
 pub mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,9 +33,11 @@ use crate::tunnel::reason::Reason;
 use crate::tunnel::ssh::settings::REKEY_AFTER;
 use crate::tunnel::window::Budget;
 use flows::ForwarderFlow;
+use recent::Recent;
 
 pub use crate::tunnel::pool::TunnelCounts;
 pub use config::{ForwarderConfig, GatewayEndpoint, Peers, Pod};
+pub use recent::{Opened, Outcome};
 pub use report::{ForwarderReport, TunnelReport, TunnelState};
 
 /// Connections to each gateway unless told otherwise.
@@ -103,6 +107,7 @@ struct Shared {
     /// Connections that wait for their pod or tunnel.
     held: Semaphore,
     counters: Counters,
+    recent: Recent,
     budget: Arc<Budget>,
     report_tx: watch::Sender<ForwarderReport>,
 }
@@ -127,6 +132,7 @@ impl Forwarder {
                 flows: FlowTable::default(),
                 held: Semaphore::new(egress::MAX_HELD),
                 counters: Counters::default(),
+                recent: Recent::default(),
                 budget,
                 report_tx: watch::Sender::default(),
             }),

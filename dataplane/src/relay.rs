@@ -25,12 +25,14 @@ use socket::ProxiedSocket;
 /// sends little holds little.
 const MIN_READ_LEN: usize = 2 * 1024;
 
-/// Bytes that went through one flow, as seen from the socket.
+/// How far one flow came, and the bytes that went through it, as seen from the socket.
 #[derive(Debug)]
 pub(crate) struct Transferred {
     flow: Bytes,
     /// The same of all flows.
     all: Arc<Bytes>,
+    /// Whether the far end has said that it is connected.
+    pub(crate) accepted: AtomicBool,
 }
 
 impl Transferred {
@@ -39,6 +41,7 @@ impl Transferred {
         Self {
             flow: Bytes::default(),
             all: Arc::clone(all),
+            accepted: AtomicBool::new(false),
         }
     }
 
@@ -179,6 +182,7 @@ async fn download(
     poll_fn(|cx| flow.poll_accepted(cx))
         .await
         .map_err(Broken::Flow)?;
+    transferred.accepted.store(true, Ordering::Relaxed);
     while let Some(piece) = poll_fn(|cx| flow.poll_receive(cx))
         .await
         .map_err(Broken::Flow)?

@@ -8,6 +8,7 @@ pub(crate) mod link;
 mod outbox;
 pub(crate) mod policy;
 pub(crate) mod pool;
+pub(crate) mod probe;
 pub mod reason;
 pub(crate) mod request;
 pub(crate) mod socket;

@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// Longest wait for a name, and then for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most bytes that are read of an answer.
+const MOST_RECEIVED: u64 = 16 * 1024;
 
 /// What to dial.
 #[derive(Clone, Debug, Args)]
@@ -24,6 +27,10 @@ pub struct DialArgs {
     /// Seconds to wait for the other side to say or end something
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub hold: u32,
+
+    /// Ask for this path over HTTP, and tell what came back; else nothing is sent
+    #[arg(long, value_name = "PATH", value_parser = http_path)]
+    pub http_get: Option<String>,
 }
 
 /// How a dial went: one line of JSON each.
@@ -41,6 +48,8 @@ pub struct Dialled {
     pub milliseconds: u128,
     /// Why there was no connection.
     pub error: Option<String>,
+    /// What came back over HTTP, at most 16 KiB of it; `None` if nothing was asked.
+    pub received: Option<String>,
 }
 
 /// How a connection ended.
@@ -59,13 +68,13 @@ pub enum End {
     Failed,
 }
 
-/// Dials one address after the other and writes a line for each. Nothing is sent to them.
+/// Dials one address after the other and writes a line for each.
 ///
 /// Errors if the lines cannot be written; a dial that fails is a line like any other.
 pub async fn dial(args: &DialArgs) -> io::Result<()> {
     let hold = Duration::from_secs(args.hold.into());
     for to in &args.to {
-        let line = serde_json::to_string(&dial_one(to, hold).await)?;
+        let line = serde_json::to_string(&dial_one(to, hold, args.http_get.as_deref()).await)?;
         let mut out = io::stdout();
         writeln!(out, "{line}")?;
         out.flush()?;
@@ -73,7 +82,7 @@ pub async fn dial(args: &DialArgs) -> io::Result<()> {
     Ok(())
 }
 
-async fn dial_one(to: &str, hold: Duration) -> Dialled {
+async fn dial_one(to: &str, hold: Duration, http_get: Option<&str>) -> Dialled {
     let mut dialled = Dialled {
         to: to.to_owned(),
         resolved: vec![],
@@ -81,6 +90,7 @@ async fn dial_one(to: &str, hold: Duration) -> Dialled {
         end: End::Failed,
         milliseconds: 0,
         error: None,
+        received: None,
     };
     let addresses = match resolve(to).await {
         Ok(addresses) => addresses,
@@ -94,7 +104,13 @@ async fn dial_one(to: &str, hold: Duration) -> Dialled {
     match connect(&addresses).await {
         Ok(mut stream) => {
             dialled.local = stream.local_addr().ok().map(|a| a.to_string());
-            dialled.end = end(&mut stream, hold).await;
+            if let Some(path) = http_get {
+                let received;
+                (dialled.end, received) = ask(&mut stream, to, path, hold).await;
+                dialled.received = Some(received);
+            } else {
+                dialled.end = end(&mut stream, hold).await;
+            }
         }
         Err(error) => dialled.error = Some(format!("connect: {error}")),
     }
@@ -131,9 +147,34 @@ async fn end(stream: &mut TcpStream, hold: Duration) -> End {
     }
 }
 
+/// Sends a request, and reads until the other side ends the connection or has said enough.
+async fn ask(stream: &mut TcpStream, to: &str, path: &str, hold: Duration) -> (End, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
+    if stream.write_all(request.as_bytes()).await.is_err() {
+        return (End::Reset, String::new());
+    }
+    let mut received = Vec::new();
+    let mut answer = stream.take(MOST_RECEIVED);
+    let end = match timeout(hold, answer.read_to_end(&mut received)).await {
+        Ok(Err(_)) => End::Reset,
+        _ if !received.is_empty() => End::Data,
+        Err(_) => End::Held,
+        Ok(Ok(_)) => End::Fin,
+    };
+    (end, String::from_utf8_lossy(&received).into_owned())
+}
+
+/// A path that stays one word of the request.
+fn http_path(path: &str) -> Result<String, String> {
+    if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(path.to_owned())
+    } else {
+        Err("it must begin with a slash and hold no space".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use super::*;
@@ -148,7 +189,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap().to_string();
         let other = tokio::spawn(async move { then(listener.accept().await.unwrap().0).await });
-        let dialled = dial_one(&to, HOLD).await;
+        let dialled = dial_one(&to, HOLD, None).await;
         other.abort();
         dialled
     }
@@ -173,11 +214,31 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nobody = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let refused = dial_one(&nobody, HOLD).await;
+        let refused = dial_one(&nobody, HOLD, None).await;
         assert_eq!((refused.end, &refused.local), (End::Failed, &None));
         assert!(refused.error.unwrap().starts_with("connect: "));
-        let unknown = dial_one("no-port-given", HOLD).await;
+        let unknown = dial_one("no-port-given", HOLD, Some("/")).await;
         assert!(unknown.error.unwrap().starts_with("resolve: "));
+    }
+
+    #[tokio::test]
+    async fn an_http_answer_is_told_with_its_line() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let server = tokio::spawn(async move {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\n\r\n{peer}");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let dialled = dial_one(&to, HOLD, Some("/who")).await;
+        assert_eq!(dialled.end, End::Data);
+        assert!(dialled.received.unwrap().ends_with(&dialled.local.unwrap()));
+        let request = server.await.unwrap();
+        assert!(request.starts_with("GET /who HTTP/1.1\r\n"), "{request}");
+        assert_eq!(http_path("/a b").ok().or(http_path("a").ok()), None);
     }
 
     #[tokio::test]

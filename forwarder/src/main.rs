@@ -4,6 +4,7 @@ mod agent;
 mod args;
 mod build;
 mod dial;
+mod inquiry;
 mod metrics;
 mod peers;
 mod pods;

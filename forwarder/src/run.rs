@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::agent::Agent;
 use crate::args::Args;
+use crate::inquiry;
 use crate::metrics::Meters;
 
 /// Runs until SIGTERM and the drain after it.
@@ -32,8 +33,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let public_key = key.public_key();
     let plane = Arc::new(Forwarder::start(ForwarderOptions::new(key)));
     let (meters, rendered) = Meters::registered(&plane);
+    let inquiries = inquiry::routes(Arc::clone(&plane));
     let (readiness_tx, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
-    let probes = probes::serve(args.http_address(), readiness, rendered).await?;
+    let probes = probes::serve_with(args.http_address(), readiness, rendered, inquiries).await?;
 
     let (bell, mut rung) = view::bell();
     let mut agent = Agent::start(

@@ -6,6 +6,7 @@ pub(crate) mod dialled;
 #[cfg(test)]
 mod fixtures;
 mod hop;
+mod in_front;
 mod objects;
 mod observe;
 pub(crate) mod pod_run;
@@ -16,6 +17,8 @@ mod rules;
 mod seen;
 mod source;
 mod target;
+mod tunnels;
+mod watch;
 mod way_in;
 
 use std::collections::BTreeSet;
@@ -37,7 +40,7 @@ use crate::host::ssh::{MayAsk, Ssh};
 use crate::invocation::Invocation;
 use crate::status::observe as status_observe;
 use crate::terminal::progress::Step;
-use hop::{PathReport, Stretch, TestReport};
+use hop::{Hop, Outcome, PathReport, Stretch, TestReport};
 use observe::Observed;
 use way_in::Tables;
 
@@ -74,7 +77,7 @@ pub(crate) struct TestArgs {
     /// Path at which the external server answers HTTP with the caller's address.
     #[arg(long, value_name = "PATH")]
     echo: Option<String>,
-    /// Login on the external server by ssh, to connect to the Services from there.
+    /// Login on the external server by ssh, to see there who comes, and to connect to the Services.
     #[arg(long, value_name = "DESTINATION", value_parser = crate::init::destination)]
     target_ssh: Option<String>,
     /// Do not log in on gateway hosts to read their nat rules.
@@ -127,6 +130,8 @@ pub(crate) struct Asked<'a> {
     gateway_ssh: bool,
     pod: bool,
     timeout: Duration,
+    /// Login on the target, if the user lent one.
+    target: Option<Ssh>,
     /// How to run ssh.
     pub(crate) ssh: &'a SshArgs,
     /// Whether ssh may ask.
@@ -138,6 +143,18 @@ pub(crate) struct Asked<'a> {
 /// Proves, prints, and takes away what it made, also when interrupted.
 pub(crate) async fn run(invocation: &Invocation, args: TestArgs) -> Result<(), Failure> {
     let cluster = Cluster::connect(&invocation.kubectl).await?;
+    let may_ask = if invocation.terminal.can_ask {
+        MayAsk::Yes
+    } else {
+        MayAsk::No
+    };
+    let target = match &args.target_ssh {
+        Some(destination) => {
+            let login = Ssh::log_in(destination, &args.ssh, may_ask);
+            Some(invocation.interrupt.unless(login).await?)
+        }
+        None => None,
+    };
     let asked = Asked {
         egress: args.direction != Direction::Ingress,
         ingress: args.direction != Direction::Egress,
@@ -146,11 +163,8 @@ pub(crate) async fn run(invocation: &Invocation, args: TestArgs) -> Result<(), F
         pod: !args.no_pod,
         timeout: args.timeout,
         ssh: &args.ssh,
-        may_ask: if invocation.terminal.can_ask {
-            MayAsk::Yes
-        } else {
-            MayAsk::No
-        },
+        target,
+        may_ask,
         run: format!(
             "{:x}-{:x}",
             jiff::Timestamp::now().as_microsecond(),
@@ -175,6 +189,14 @@ pub(crate) async fn run(invocation: &Invocation, args: TestArgs) -> Result<(), F
                 .map(|source| service_key(es, source).namespace)
         })
         .collect();
+    if asked.pod && asked.egress {
+        for namespace in &namespaces {
+            // Whoever may not list them can still test.
+            if let Err(failure) = pod_run::remove_stale(&cluster, namespace).await {
+                tracing::warn!("{}", failure.message());
+            }
+        }
+    }
     let result = invocation
         .interrupt
         .unless(prove_all(invocation, &args, &asked, &cluster, found))
@@ -208,14 +230,10 @@ async fn prove_all(
 ) -> Result<TestReport, Failure> {
     let connector = installation::connector_namespace(cluster, &args.connector).await?;
     let known = gateway_hosts::list(cluster, &connector).await?;
-    let target = match &args.target_ssh {
-        Some(destination) => Some(Ssh::connect(destination, &args.ssh, asked.may_ask).await?),
-        None => None,
-    };
     let mut paths = Vec::new();
     for object in found {
         let seen = observe::observe(cluster, &connector, object).await?;
-        paths.push(prove(invocation, asked, cluster, &known, target.as_ref(), &seen).await?);
+        paths.push(prove(invocation, asked, cluster, &known, &seen).await?);
     }
     Ok(TestReport::new(paths))
 }
@@ -225,7 +243,6 @@ async fn prove(
     asked: &Asked<'_>,
     cluster: &Cluster,
     known: &[GatewayHost],
-    target: Option<&Ssh>,
     seen: &Observed,
 ) -> Result<PathReport, Failure> {
     let object = &seen.external_service;
@@ -270,15 +287,23 @@ async fn prove(
         }
         if ingress {
             for way in way_in::ways(seen, index) {
-                hops.push(way_in::rule_hop(&way, tables.as_ref()));
-                hops.push(match target {
+                let from_target = match &asked.target {
                     Some(target) => way_in::from_target(target, &way).await,
-                    None => hop::Hop::not_asked(
+                    None => Hop::not_asked(
                         "from-target",
                         format!("{}:{}", way.source_ip, way.port),
                         "--target-ssh DESTINATION connects from the external server",
                     ),
-                });
+                };
+                let mut rule = way_in::rule_hop(&way, tables.as_ref());
+                if rule.outcome == Outcome::NotProven && from_target.outcome == Outcome::Proven {
+                    rule = Hop::proven(
+                        "nat-rule",
+                        rule.of,
+                        "a connection from the target got through",
+                    );
+                }
+                hops.extend([rule, from_target]);
             }
         }
         drop(step);

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::flows::ForwarderFlow;
+use super::recent::Opening;
 use super::{Peers, Pod, Shared};
 use crate::relay::socket::ProxiedSocket;
 use crate::relay::{Transferred, relay};
@@ -23,9 +24,13 @@ pub(super) const MAX_HELD: usize = 1024;
 
 /// Serves one connection of a pod to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, listen: u16) {
-    let transferred = shared.counters.transferred();
-    let served = shared.egress(stream, peer, listen, &transferred).await;
+    let transferred = Arc::new(shared.counters.transferred());
+    let opening = shared.recent.begin(peer, listen, Arc::clone(&transferred));
+    let served = shared
+        .egress(stream, peer, listen, &opening, &transferred)
+        .await;
     if let Err(reason) = served {
+        opening.broke(reason);
         debug!(%peer, listen, %reason, "egress flow broken");
     }
     shared.counters.ended(served);
@@ -37,10 +42,12 @@ impl Shared {
         stream: TcpStream,
         peer: SocketAddrV4,
         listen: u16,
+        opening: &Opening,
         transferred: &Transferred,
     ) -> Result<(), Reason> {
         let socket = ProxiedSocket::new(stream);
         let pod = self.pod(*peer.ip()).await?;
+        opening.goes_on_as(pod.source_ip);
         let (gateway, link) = self.tunnel(pod.source_ip).await?;
         let destination = self.config.load().egress.get(&listen).copied();
         let destination = destination.ok_or(Reason::Revoked)?;
@@ -83,7 +90,7 @@ impl Shared {
     }
 
     /// A tunnel to the gateway that holds a source IP, waited for a while if none is up.
-    async fn tunnel(&self, source_ip: Ipv4Addr) -> Result<(SocketAddrV4, Link), Reason> {
+    pub(super) async fn tunnel(&self, source_ip: Ipv4Addr) -> Result<(SocketAddrV4, Link), Reason> {
         let endpoint = self.config.load().gateways.get(&source_ip).cloned();
         let endpoint = endpoint.ok_or(Reason::NoTunnel)?;
         let (link, mut state_rx) = {

@@ -1,8 +1,9 @@
 //! From a forwarder to the external server.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::flows::GatewayFlow;
@@ -11,9 +12,13 @@ use crate::relay::dial::{dial_for, is_address_of_host};
 use crate::relay::socket::ProxiedSocket;
 use crate::relay::{Transferred, relay};
 use crate::tunnel::link::Incoming;
+use crate::tunnel::probe::answer;
 use crate::tunnel::reason::Reason;
 use crate::tunnel::request::OpenRequest;
 use crate::tunnel::ssh::server::Admitted;
+
+/// Time that a forwarder has to take the answer to its probe.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves one flow that a forwarder asks for to its end.
 pub(super) async fn serve(shared: Arc<Shared>, who: Admitted, incoming: Incoming) {
@@ -93,17 +98,18 @@ impl Shared {
         grant: EgressGrant,
         incoming: Incoming,
     ) -> Result<(), Reason> {
-        match self.connect(who, grant, &incoming).await {
-            Ok(socket) => {
-                socket.close_complete();
-                incoming.accept().finish();
-                Ok(())
-            }
+        let socket = match self.connect(who, grant, &incoming).await {
+            Ok(socket) => socket,
             Err(reason) => {
                 incoming.refuse(reason);
-                Err(reason)
+                return Err(reason);
             }
-        }
+        };
+        let bound = socket.bound().ok_or(Reason::Failed)?;
+        socket.close_complete();
+        // Whoever does not take the answer does not keep the flow.
+        let answered = timeout(ANSWER_TIMEOUT, answer(&incoming.accept(), bound)).await;
+        answered.unwrap_or(Err(Reason::TimedOut))
     }
 
     /// Connects to the external server, if that is allowed at this moment.

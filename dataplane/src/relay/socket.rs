@@ -1,7 +1,7 @@
 //! A proxied connection, whose end is a reset unless it is said to be complete.
 
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -39,6 +39,14 @@ impl ProxiedSocket {
     /// Takes over a connection that is made for it by [`reset_when_closed`].
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream }
+    }
+
+    /// This end's address and port, if it is an IPv4 connection that still has one.
+    pub(crate) fn bound(&self) -> Option<SocketAddrV4> {
+        match self.stream.local_addr() {
+            Ok(SocketAddr::V4(bound)) => Some(bound),
+            _ => None,
+        }
     }
 
     /// Reads what fits into the chunk.

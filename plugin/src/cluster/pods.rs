@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::ResourceExt;
 
 /// Label by which an EndpointSlice belongs to a Service.
@@ -64,12 +64,20 @@ pub(crate) fn is_hopeless(pod: &Pod) -> bool {
     reasons.any(|reason| HOPELESS.contains(&reason))
 }
 
-/// IPv4 addresses behind a Service, ready or not.
+/// Beginning of the name of every pod that `test` makes.
+pub(crate) const PROBE_PREFIX: &str = "extconn-test-";
+
+/// IPv4 addresses behind a Service, ready or not; those of `test`'s own pods do not count.
 pub(crate) fn addresses_behind(
     slices: &[EndpointSlice],
     namespace: &str,
     service: &str,
 ) -> BTreeSet<String> {
+    let is_probe = |endpoint: &Endpoint| {
+        let pod = endpoint.target_ref.as_ref();
+        pod.and_then(|pod| pod.name.as_ref())
+            .is_some_and(|name| name.starts_with(PROBE_PREFIX))
+    };
     let of_service = slices.iter().filter(|slice| {
         slice.namespace().as_deref() == Some(namespace)
             && slice
@@ -80,6 +88,7 @@ pub(crate) fn addresses_behind(
     });
     of_service
         .flat_map(|slice| &slice.endpoints)
+        .filter(|endpoint| !is_probe(endpoint))
         .flat_map(|endpoint| endpoint.addresses.clone())
         .collect()
 }

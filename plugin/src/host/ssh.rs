@@ -29,8 +29,8 @@ struct Connection {
 /// How commands become root's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Privilege {
-    /// The login is root's.
-    Root,
+    /// They run as the login is, which may be root's.
+    Login,
     /// By `sudo -n`.
     Sudo,
 }
@@ -69,6 +69,22 @@ pub(crate) fn options(args: &SshArgs, may_ask: MayAsk, control: Option<&str>) ->
 }
 
 impl Ssh {
+    /// Logs in, and runs commands as whoever that is.
+    ///
+    /// # Errors
+    /// What ssh said, and what to do about it.
+    pub(crate) async fn log_in(
+        destination: &str,
+        args: &SshArgs,
+        may_ask: MayAsk,
+    ) -> Result<Self, Failure> {
+        let (connection, said) = Connection::begin(destination, args, may_ask, "true").await?;
+        if said.status == Some(255) {
+            return Err(super::login::explain(destination, &said.stderr));
+        }
+        Ok(Self(Arc::new(connection)))
+    }
+
     /// Logs in and finds out how to become root.
     ///
     /// # Errors
@@ -78,23 +94,9 @@ impl Ssh {
         args: &SshArgs,
         may_ask: MayAsk,
     ) -> Result<Self, Failure> {
-        let control = control_folder()?;
-        let socket = control
-            .as_ref()
-            .map(|folder| folder.path().join("socket").display().to_string());
-        let mut connection = Connection {
-            destination: destination.to_owned(),
-            options: options(args, may_ask, socket.as_deref()),
-            _control: control,
-            privilege: Privilege::Root,
-            server_address: None,
-        };
         let probe =
             "id -u; echo \"$SSH_CONNECTION\" | cut -d' ' -f3; [ \"$(id -u)\" = 0 ] || sudo -n true";
-        let said = connection
-            .ssh(&[probe.to_owned()])
-            .run(Input::Nothing)
-            .await?;
+        let (mut connection, said) = Connection::begin(destination, args, may_ask, probe).await?;
         if said.status == Some(255) {
             return Err(super::login::explain(destination, &said.stderr));
         }
@@ -173,6 +175,31 @@ impl Ssh {
 }
 
 impl Connection {
+    /// The first command logs in. Those that follow are run as the login is.
+    async fn begin(
+        destination: &str,
+        args: &SshArgs,
+        may_ask: MayAsk,
+        command: &str,
+    ) -> Result<(Self, Said), Failure> {
+        let control = control_folder()?;
+        let socket = control
+            .as_ref()
+            .map(|folder| folder.path().join("socket").display().to_string());
+        let connection = Self {
+            destination: destination.to_owned(),
+            options: options(args, may_ask, socket.as_deref()),
+            _control: control,
+            privilege: Privilege::Login,
+            server_address: None,
+        };
+        let said = connection
+            .ssh(&[command.to_owned()])
+            .run(Input::Nothing)
+            .await?;
+        Ok((connection, said))
+    }
+
     fn ssh(&self, command: &[String]) -> Program {
         Program::new("ssh")
             .args(&self.options)
@@ -182,7 +209,7 @@ impl Connection {
 
     fn as_root(&self, script: &str) -> String {
         match self.privilege {
-            Privilege::Root => format!("sh -c {}", quoted(script)),
+            Privilege::Login => format!("sh -c {}", quoted(script)),
             Privilege::Sudo => format!("sudo -n sh -c {}", quoted(script)),
         }
     }

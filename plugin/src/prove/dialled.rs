@@ -151,6 +151,10 @@ fn turned_away(result: &str, end: SocketAddr) -> (String, String) {
             format!("the connection arrives from a node's address ({end})"),
             "make the CNI or kube-proxy keep pod addresses for traffic between pods (no masquerading)".to_owned(),
         ),
+        "opening" => (
+            format!("a connection from {end} is not yet accepted at its far end"),
+            "see how long the target hop took: the target may be slow to accept".to_owned(),
+        ),
         other => (
             format!("a connection from {end} was refused: {}", other.replace('_', " ")),
             "see the target hop".to_owned(),

@@ -2,11 +2,11 @@
 
 use extconn_api::condition::{self, ExternalServiceCondition as Condition, GatewayCondition};
 use extconn_api::external_service::Source;
-use extconn_api::forwarder::TunnelState;
 use kube::ResourceExt;
 
 use super::hop::Hop;
 use super::observe::Observed;
+use super::tunnels;
 use crate::cluster::pods;
 use crate::expose::service_key;
 
@@ -23,7 +23,7 @@ pub(crate) fn of_source(seen: &Observed, index: usize) -> Vec<Hop> {
         gateway(seen, source),
         source_ip(seen, source),
     ];
-    hops.extend(tunnels(seen, source));
+    hops.extend(tunnels::hops(seen, source));
     hops
 }
 
@@ -206,6 +206,15 @@ fn gateway(seen: &Observed, source: &Source) -> Hop {
         );
     };
     let host = status.host_name.as_deref().unwrap_or_default();
+    // What a gateway has last said stays when it is gone; who dials it knows better.
+    if let Some(endpoint) = tunnels::turned_away(seen, source) {
+        return Hop::failed(
+            "gateway",
+            "",
+            format!("{host} does not run its gateway: connections to {endpoint} are refused"),
+            format!("start it there: `systemctl start extconn-gateway` on {host}"),
+        );
+    }
     match condition::find(&status.conditions, GatewayCondition::Programmed) {
         Some(found) if found.status != "True" => Hop::failed(
             "gateway",
@@ -253,72 +262,6 @@ fn source_ip(seen: &Observed, source: &Source) -> Hop {
                 "put it on the host, or let the gateway: `kubectl extconn init --gateway USER@HOST --source-ip {ip}=INTERFACE`"
             ),
         ),
-    }
-}
-
-fn tunnels(seen: &Observed, source: &Source) -> Vec<Hop> {
-    let ip = &source.source_ip;
-    let endpoint = seen.forwarder.as_ref().and_then(|forwarder| {
-        forwarder
-            .spec
-            .gateways
-            .iter()
-            .find(|gateway| gateway.source_ip == *ip)
-    });
-    let replicas = seen
-        .forwarder
-        .as_ref()
-        .and_then(|forwarder| forwarder.status.as_ref())
-        .map_or(&[][..], |status| &status.replicas);
-    let at = endpoint.map_or("a gateway that has not said where it is", |endpoint| {
-        &endpoint.ssh_endpoint
-    });
-    let hop = |pod: &k8s_openapi::api::core::v1::Pod| {
-        let name = pod.name_any();
-        let report = replicas.iter().find(|replica| replica.pod_name == name);
-        let tunnel =
-            report.and_then(|report| report.tunnels.iter().find(|tunnel| tunnel.source_ip == *ip));
-        match tunnel {
-            Some(tunnel) if tunnel.state == TunnelState::Up => {
-                Hop::proven("tunnel", name, format!("up to {at}"))
-            }
-            Some(tunnel) => {
-                let why = tunnel
-                    .message
-                    .clone()
-                    .unwrap_or_else(|| "not yet up".to_owned());
-                Hop::failed(
-                    "tunnel",
-                    name,
-                    format!("down to {at}: {why}"),
-                    tunnel_next(&why, at),
-                )
-            }
-            None => Hop::failed(
-                "tunnel",
-                name,
-                format!("not begun to {at}"),
-                "see `kubectl extconn logs forwarder`",
-            ),
-        }
-    };
-    let ready: Vec<_> = seen.replicas.iter().filter(|pod| is_ready(pod)).collect();
-    if ready.is_empty() {
-        return vec![Hop::not_tried("tunnel", "", "no forwarder is ready")];
-    }
-    ready.into_iter().map(hop).collect()
-}
-
-fn tunnel_next(why: &str, at: &str) -> String {
-    let why = why.to_lowercase();
-    if why.contains("host key") {
-        "someone else may answer in the gateway's place; if the gateway has a new key, restart extconn-gateway on its host so that it publishes it".to_owned()
-    } else if why.contains("refused") {
-        format!(
-            "start the gateway on its host (`systemctl start extconn-gateway`): nobody listens at {at}"
-        )
-    } else {
-        format!("open TCP from the cluster's nodes to {at}, and see that the gateway runs")
     }
 }
 

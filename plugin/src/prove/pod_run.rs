@@ -15,6 +15,9 @@ use crate::terminal::progress::Step;
 /// How often is looked whether the pod has ended.
 const LOOK: Duration = Duration::from_millis(300);
 
+/// Age at which what a run made is no longer in use: longer than a probe pod may live.
+const STALE_SECONDS: i64 = 600;
+
 /// What a probe pod brought back.
 #[derive(Clone, Debug)]
 pub(crate) struct Brought {
@@ -90,6 +93,32 @@ pub(crate) async fn run(
         .and_then(|status| status.pod_ip)
         .unwrap_or_default();
     Ok(Brought { address, lines })
+}
+
+/// Takes away what a run that was killed has left in a namespace: what is older than a probe pod
+/// may live. A run that is under way elsewhere keeps what it has.
+///
+/// # Errors
+/// The API server's refusal.
+pub(crate) async fn remove_stale(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
+    let owners: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
+    let of_any_run = ListParams::default().labels(RUN_LABEL);
+    let found = owners.list_metadata(&of_any_run).await;
+    let found = found.map_err(api(format_args!(
+        "list what earlier tests left in namespace {namespace}"
+    )))?;
+    let now = jiff::Timestamp::now();
+    for owner in found.items {
+        let age = owner
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map_or(0, |made| now.duration_since(made.0).as_secs());
+        if let (true, Some(run)) = (age > STALE_SECONDS, owner.labels().get(RUN_LABEL)) {
+            remove(cluster, namespace, run).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes away everything of this run in a namespace, whatever has become of it.

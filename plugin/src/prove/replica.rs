@@ -44,7 +44,7 @@ pub(crate) struct Opened {
     /// Source IP that the replica chose for it.
     #[serde(default)]
     pub source_ip: Option<String>,
-    /// `ok`, or a reason.
+    /// `ok`, `opening` while the target has not answered, or a reason.
     pub result: String,
 }
 
@@ -67,12 +67,7 @@ pub(crate) async fn probe(
     source_ip: &str,
     destination: &str,
 ) -> Result<Probed, NoAnswer> {
-    get(
-        pods,
-        replica,
-        &format!("/probe?source_ip={source_ip}&destination={destination}"),
-    )
-    .await
+    get(pods, replica, &format!("/probe/{source_ip}/{destination}")).await
 }
 
 /// Connections that the pod at `address` has lately opened at this replica.
@@ -84,7 +79,7 @@ pub(crate) async fn flows(
     replica: &Pod,
     address: &str,
 ) -> Result<Vec<Opened>, NoAnswer> {
-    get(pods, replica, &format!("/flows?peer={address}")).await
+    get(pods, replica, &format!("/flows/{address}")).await
 }
 
 async fn get<T: DeserializeOwned>(

@@ -1,6 +1,7 @@
 //! Pure: the gateway's nat rules for the way in, from `iptables-save -c`.
 
 use super::hop::Hop;
+use super::in_front::{InFront, in_front};
 
 /// Command that prints them on the gateway host.
 pub(crate) const COMMAND: &str = "PATH=$PATH:/usr/sbin:/sbin iptables-save -c -t nat";
@@ -18,7 +19,7 @@ pub(crate) struct WayIn {
 
 /// Connections that the rule has led in since it was written; `None` if there is no such rule, or
 /// the chain that it is in is not reached.
-pub(crate) fn led_in(saved: &str, way: &WayIn) -> Option<u64> {
+fn led_in(saved: &str, way: &WayIn) -> Option<u64> {
     let jump = format!("-j {}", chain(way));
     let hook = saved
         .lines()
@@ -52,15 +53,36 @@ fn chain(way: &WayIn) -> String {
     format!("EXTCONN-{}", way.source_ip)
 }
 
-/// The hop `nat-rule`.
-pub(crate) fn hop(way: &WayIn, led_in: Option<u64>) -> Hop {
+/// The hop `nat-rule`, from `iptables-save -c -t nat`.
+pub(crate) fn hop(way: &WayIn, saved: &str) -> Hop {
     let WayIn {
         source_ip,
         port,
         peer,
     } = way;
     let of = format!("{source_ip}:{port}");
-    match led_in {
+    let found = led_in(saved, way);
+    let doubt = |rule: &str, verb: &str| {
+        format!(
+            "another rule of the gateway host stands in front and {verb} connections to {source_ip}:{port}: {rule}"
+        )
+    };
+    const MOVE: &str = "remove it, or have it leave out what goes to the source IP";
+    match (found, in_front(saved, way)) {
+        (Some(_), InFront::Takes(rule)) => {
+            return Hop::failed("nat-rule", of, doubt(&rule, "takes"), MOVE);
+        }
+        (Some(_), InFront::MayTake(rule)) => {
+            return Hop::not_proven(
+                "nat-rule",
+                of,
+                doubt(&rule, "may take"),
+                "prove it from the target: --target-ssh DESTINATION",
+            );
+        }
+        _ => {}
+    }
+    match found {
         Some(count) => Hop::proven(
             "nat-rule",
             of,

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::hop::Hop;
+use super::watch::Watched;
 
 /// The hop `seen-by-target`. `received` is what the target answered to an HTTP request; it has to
 /// tell the address of whoever asked.
@@ -38,6 +39,47 @@ pub(crate) fn hop(of: &str, source_ip: &str, received: Option<&str>) -> Hop {
     }
 }
 
+/// The hop `seen-by-target` from who connected to the target while a pod did.
+pub(crate) fn hop_by_login(source_ip: &str, watched: &Watched) -> Hop {
+    let seen = match watched {
+        Ok(seen) => seen,
+        Err(why) => {
+            return Hop::not_proven(
+                "seen-by-target",
+                "",
+                format!("the target could not be watched: {why}"),
+                "install iproute2 there, or use --echo",
+            );
+        }
+    };
+    if let Some(own) = seen.iter().find(|peer| peer.ip().to_string() == source_ip) {
+        return Hop::proven(
+            "seen-by-target",
+            "",
+            format!("while a pod connected, the target saw {own} come"),
+        );
+    }
+    let others: Vec<String> = seen.iter().take(3).map(ToString::to_string).collect();
+    if others.is_empty() {
+        Hop::not_proven(
+            "seen-by-target",
+            "",
+            "the target saw nobody connect while a pod did",
+            "see that the login is on the target itself, and not on something in front of it",
+        )
+    } else {
+        Hop::failed(
+            "seen-by-target",
+            "",
+            format!(
+                "while a pod connected, the target saw {} come and not {source_ip}",
+                others.join(", ")
+            ),
+            "look for address translation between gateway host and target",
+        )
+    }
+}
+
 /// IPv4 addresses in a text, in order.
 fn addresses(text: &str) -> Vec<Ipv4Addr> {
     let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
@@ -50,6 +92,29 @@ fn addresses(text: &str) -> Vec<Ipv4Addr> {
 mod tests {
     use super::super::hop::Outcome;
     use super::*;
+
+    #[test]
+    fn whoever_else_came_is_named() {
+        let check = |seen: &[&str], outcome: Outcome, words: &str| {
+            let seen = seen.iter().map(|peer| peer.parse().unwrap()).collect();
+            let hop = hop_by_login("192.0.2.10", &Ok(seen));
+            assert_eq!(hop.outcome, outcome, "{hop:?}");
+            assert!(hop.message.contains(words), "{hop:?}");
+        };
+        check(
+            &["192.0.2.1:5", "192.0.2.10:6"],
+            Outcome::Proven,
+            "192.0.2.10:6",
+        );
+        check(
+            &["192.0.2.1:5"],
+            Outcome::Failed,
+            "saw 192.0.2.1:5 come and not 192.0.2.10",
+        );
+        check(&[], Outcome::NotProven, "nobody");
+        let unknown = hop_by_login("192.0.2.10", &Err("no ss".to_owned()));
+        assert_eq!(unknown.outcome, Outcome::NotProven);
+    }
 
     #[test]
     fn only_the_source_ip_itself_in_the_answer_is_a_proof() {

@@ -15,7 +15,9 @@ use super::probe_pod::ProbePod;
 use super::replica::{self, NoAnswer, Opened};
 use super::seen;
 use super::target::Attempt;
+use super::watch::{self, Watched};
 use crate::cluster::Cluster;
+use crate::cluster::pods::PROBE_PREFIX;
 use crate::expose::service_key;
 use crate::terminal::progress::Step;
 
@@ -109,8 +111,23 @@ pub(crate) async fn from_a_pod(
         };
         return NAMES.into_iter().map(hop).collect();
     };
-    match pod_run::run(cluster, &probe, step, asked.timeout).await {
-        Ok(brought) => judge(asked, pods, seen, index, &brought).await,
+    let work = pod_run::run(cluster, &probe, step, asked.timeout);
+    let (brought, watched) = match &asked.target {
+        Some(target) => {
+            let ports: Vec<u16> = seen
+                .external_service
+                .spec
+                .ports
+                .iter()
+                .map(|port| port.port)
+                .collect();
+            let (brought, watched) = watch::while_watched(target, &ports, work).await;
+            (brought, Some(watched))
+        }
+        None => (work.await, None),
+    };
+    match brought {
+        Ok(brought) => judge(asked, pods, seen, index, &brought, watched.as_ref()).await,
         Err(failure) => {
             let next = failure.next_step().unwrap_or("see whether pods can be made in that namespace, or leave this out with --no-pod").to_owned();
             NAMES
@@ -146,7 +163,7 @@ fn probe_pod(asked: &Asked<'_>, seen: &Observed, index: usize) -> Option<ProbePo
             .map(move |host| format!("{host}:{}", dialled_port(port)))
     });
     Some(ProbePod {
-        name: format!("extconn-test-{index}-{}", asked.run),
+        name: format!("{PROBE_PREFIX}{index}-{}", asked.run),
         namespace: key.namespace,
         selector,
         image: container.image?,
@@ -163,6 +180,7 @@ async fn judge(
     seen: &Observed,
     index: usize,
     brought: &Brought,
+    watched: Option<&Watched>,
 ) -> Vec<Hop> {
     let object = &seen.external_service;
     let source_ip = &object.spec.sources[index].source_ip;
@@ -194,18 +212,17 @@ async fn judge(
         }
         hops.push(dialled::arrival(line, source_ip, opened.as_deref()));
     }
-    match asked.echo {
-        None => hops.push(Hop::not_asked(
+    if asked.echo.is_some() {
+        let answered = brought.lines.iter();
+        hops.extend(answered.map(|line| seen::hop(&line.to, source_ip, line.received.as_deref())));
+    }
+    hops.extend(watched.map(|watched| seen::hop_by_login(source_ip, watched)));
+    if asked.echo.is_none() && watched.is_none() {
+        hops.push(Hop::not_asked(
             "seen-by-target",
             "",
-            "--echo PATH asks the external server for the caller's address",
-        )),
-        Some(_) => hops.extend(
-            brought
-                .lines
-                .iter()
-                .map(|line| seen::hop(&line.to, source_ip, line.received.as_deref())),
-        ),
+            "--echo PATH asks the external server for the caller's address, --target-ssh DESTINATION looks there",
+        ));
     }
     hops
 }

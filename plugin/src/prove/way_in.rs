@@ -93,12 +93,12 @@ async fn read(asked: &Asked<'_>, destination: &str) -> Result<String, String> {
     }
 }
 
-/// The hops of one way in, as far as the gateway host tells.
+/// The hop of one way in, as far as the gateway host tells.
 pub(crate) fn rule_hop(way: &WayIn, tables: Option<&Tables>) -> Hop {
     let of = format!("{}:{}", way.source_ip, way.port);
     match tables.and_then(|tables| tables.get(&way.source_ip)) {
         None => Hop::not_asked("nat-rule", of, "left out by --no-gateway-ssh"),
-        Some(Ok(saved)) => rules::hop(way, rules::led_in(saved, way)),
+        Some(Ok(saved)) => rules::hop(way, saved),
         Some(Err(why)) => Hop::not_proven(
             "nat-rule",
             of,

@@ -136,7 +136,9 @@ fn a_wrong_host_key_and_a_stopped_gateway_get_different_advice() {
         with("Connection refused (os error 111)")
             .next
             .unwrap()
-            .contains("start the gateway")
+            .contains("start it there")
     );
+    assert_eq!(with("Connection refused (os error 111)").name, "gateway");
+    assert_eq!(with("the host key is another one").name, "tunnel");
     assert!(with("timed out").next.unwrap().contains("open TCP"));
 }
