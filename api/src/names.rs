@@ -28,6 +28,9 @@ pub const MANAGED_BY: &str = "extconn-operator";
 /// that no forwarder reads Node objects. See [`crate::node_addresses`] for its form.
 pub const NODE_ADDRESSES: &str = "extconn-node-addresses";
 
+/// Lease in the connector namespace that says which operator acts.
+pub const OPERATOR_LEASE: &str = "extconn-operator";
+
 /// Environment of a forwarder's container, set by the operator.
 pub mod forwarder_env {
     /// Name of the Forwarder object to carry out.

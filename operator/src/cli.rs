@@ -67,6 +67,11 @@ pub enum Command {
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub struct RunOptions {
+    /// Name of this process in the Lease by which one operator at a time acts: one that no other
+    /// has, and that it keeps when it is restarted in place. A random one if left out.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
+
     /// Image of forwarder pods.
     #[arg(long, env = "FORWARDER_IMAGE")]
     pub forwarder_image: String,

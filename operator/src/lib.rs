@@ -3,6 +3,7 @@
 
 pub mod cli;
 mod controller;
+mod leader;
 mod logging;
 mod metrics;
 mod node_addresses;

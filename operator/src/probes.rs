@@ -13,26 +13,35 @@ use tokio::sync::watch;
 
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Serves the probes and metrics until `stop` resolves. `/healthz`: the process answers. `/readyz`: `ready`
-/// is true.
+/// How far the operator is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not all watches have started, or nothing is known of the Lease yet.
+    Starting,
+    /// Another one acts; this one would take over.
+    StandingBy,
+    /// It acts, and all watches have started.
+    Leading,
+}
+
+/// Serves the probes and metrics until `stop` resolves. `/healthz`: the process answers. `/readyz`: it acts,
+/// or would take over.
 ///
 /// # Errors
 /// The address cannot be listened on.
 pub async fn serve(
     listen: SocketAddr,
-    ready: watch::Receiver<bool>,
+    readiness: watch::Receiver<Readiness>,
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let readyz = async move || {
-        if *ready.borrow() {
-            (StatusCode::OK, "ok\n")
-        } else {
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not all watches have started\n",
-            )
-        }
+    let readyz = async move || match *readiness.borrow() {
+        Readiness::Leading => (StatusCode::OK, "ok: leading\n"),
+        Readiness::StandingBy => (StatusCode::OK, "ok: standing by\n"),
+        Readiness::Starting => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not all watches have started\n",
+        ),
     };
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use extconn_api::names;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -11,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::RunOptions;
 use crate::controller::{self, Context, orphans, stores};
+use crate::leader::Elector;
 use crate::metrics::Meters;
+use crate::probes::Readiness;
+use crate::settings::Settings;
 use crate::{node_addresses, probes, reporting};
 
 /// A watch is closed by the API server after 290 seconds at the latest: an answer that takes
@@ -21,65 +25,119 @@ const WATCH_TIMEOUT: Duration = Duration::from_secs(295);
 /// How long any other request may stay without an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Reconciles until SIGTERM or SIGINT.
+/// How long what has begun may go on when told to stop. What is cut off is done by the next one.
+const FINISHING: Duration = Duration::from_secs(5);
+
+/// Reconciles until SIGTERM or SIGINT, whenever no other operator does.
 ///
 /// # Errors
-/// No way to the API server is configured, or the probes' port is taken. An API server that
-/// cannot be reached is waited for.
+/// No way to the API server is configured, the probes' port is taken, or another operator has
+/// taken over. An API server that cannot be reached is waited for.
 pub async fn run(options: RunOptions, connector_namespace: String) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone())?);
 
-    let watch_client = client(WATCH_TIMEOUT).await?;
-    let (stores, watches) = stores::watch(&watch_client, &connector_namespace);
-    let settings = options.settings(connector_namespace.clone());
     let meters = Arc::new(Meters::default());
-    meters.leads(stores.clone());
-    let context = Arc::new(Context::new(
-        client(REQUEST_TIMEOUT).await?,
-        settings,
-        stores.clone(),
-        meters.clone(),
-    ));
+    let (readiness_tx, readiness_rx) = watch::channel(Readiness::Starting);
+    let probes = probes::serve(
+        options.http_listen,
+        readiness_rx,
+        meters.renderer(),
+        stop.clone().cancelled_owned(),
+    );
+    let client = request_client().await?;
+    let identity = options.identity.clone().unwrap_or_else(random_identity);
+    let mut elector = Elector::new(client.clone(), &connector_namespace, identity);
     tracing::info!(namespace = %connector_namespace, "starting");
 
-    let (ready_tx, ready_rx) = watch::channel(false);
-    tokio::spawn(async move {
-        // An error means that the watches have ended: the process is stopping.
-        if stores.wait_until_ready().await.is_ok() {
-            tracing::info!("all watches have started");
-            ready_tx.send_replace(true);
-            std::future::pending::<()>().await;
+    let acting = async {
+        let standing_by = || {
+            readiness_tx.send_replace(Readiness::StandingBy);
+        };
+        tokio::select! {
+            () = elector.acquire(standing_by) => {}
+            () = stop.cancelled() => {
+                elector.release().await;
+                return Ok(());
+            }
         }
-    });
+        let settings = options.settings(connector_namespace);
+        let acting = act(
+            settings,
+            options.concurrency,
+            client,
+            &readiness_tx,
+            meters,
+            &stop,
+        );
+        let ended = tokio::select! {
+            result = acting => result,
+            // Without another word: whatever is under way is dropped.
+            lost = elector.keep() => return lost,
+        };
+        elector.release().await;
+        ended
+    };
+    let ended = tokio::select! {
+        ended = acting => ended,
+        Err(error) = probes => Err(error),
+    };
+    tracing::info!("stopped");
+    ended
+}
+
+/// Reconciles until `stop`, and finishes what has begun.
+async fn act(
+    settings: Settings,
+    concurrency: u16,
+    client: Client,
+    readiness_tx: &watch::Sender<Readiness>,
+    meters: Arc<Meters>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let watch_client = self::client(WATCH_TIMEOUT).await?;
+    let (stores, watches) = stores::watch(&watch_client, &settings.connector_namespace);
+    meters.leads(stores.clone());
+    let context = Arc::new(Context::new(client, settings, stores.clone(), meters));
     let nodes = tokio::spawn(node_addresses::publish(
         watch_client.clone(),
         context.clone(),
     ));
     let silence = tokio::spawn(reporting::follow(watch_client, context.clone()));
     let sweep = tokio::spawn(orphans::sweep(context.clone()));
-    let probes = probes::serve(
-        options.http_listen,
-        ready_rx,
-        meters.renderer(),
-        stop.clone().cancelled_owned(),
-    );
     let controller = controller::run(
         context,
         watches,
-        options.concurrency,
+        concurrency,
         stop.clone().cancelled_owned(),
     );
-    let probed = tokio::select! {
-        // The controller ends only when told to, and finishes what it has begun.
-        () = controller => Ok(()),
-        Err(error) = probes => Err(error),
+    let started = async {
+        // An error means that the watches have ended: the process is stopping.
+        if stores.wait_until_ready().await.is_ok() {
+            tracing::info!("all watches have started");
+            readiness_tx.send_replace(Readiness::Leading);
+        }
+        std::future::pending::<()>().await
     };
+    // kube's Controller does not always end when it has nothing to finish.
+    let too_long = async {
+        stop.cancelled().await;
+        tokio::time::sleep(FINISHING).await;
+    };
+    tokio::select! {
+        // The controller ends only when told to.
+        () = controller => {}
+        () = started => {}
+        () = too_long => {}
+    }
     nodes.abort();
     sweep.abort();
     silence.abort();
-    tracing::info!("stopped");
-    probed
+    Ok(())
+}
+
+fn random_identity() -> String {
+    format!("{}-{:08x}", names::OPERATOR_LEASE, rand::random::<u32>())
 }
 
 /// A client whose requests fail after `timeout` without an answer.

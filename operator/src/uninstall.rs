@@ -8,6 +8,7 @@ use extconn_api::condition::{self, ExternalServiceCondition, ExternalServiceReas
 use extconn_api::{ExternalService, Forwarder, Gateway, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -91,12 +92,25 @@ async fn remove_everything(client: &Client, namespace: &str) -> anyhow::Result<(
     remove::<RoleBinding>(client, &all, &mut errors).await?;
     remove::<Role>(client, &connector(client, namespace), &mut errors).await?;
     remove::<ServiceAccount>(client, &connector(client, namespace), &mut errors).await?;
-    let addresses: Api<ConfigMap> = connector(client, namespace);
-    if let Some(addresses) = addresses.get_opt(names::NODE_ADDRESSES).await? {
-        let api: Api<ConfigMap> = connector(client, namespace);
-        errors.note(delete(&api, &addresses).await);
-    }
+    remove_named::<ConfigMap>(client, namespace, names::NODE_ADDRESSES, &mut errors).await?;
+    remove_named::<Lease>(client, namespace, names::OPERATOR_LEASE, &mut errors).await?;
     Ok(errors.into_result()?)
+}
+
+async fn remove_named<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    errors: &mut Errors,
+) -> anyhow::Result<()>
+where
+    K: Written + Resource<Scope = NamespaceResourceScope>,
+{
+    let api: Api<K> = connector(client, namespace);
+    if let Some(object) = api.get_opt(name).await? {
+        errors.note(delete(&api, &object).await);
+    }
+    Ok(())
 }
 
 fn connector<K>(client: &Client, namespace: &str) -> Api<K>
