@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation no-trace dist krew generate clean
+.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -51,6 +51,16 @@ end-to-end: build ## Run the end-to-end tests in the lab, which is brought up if
 
 installation: build ## Check the chart, and what an administrator sees of broken parts, on the lab.
 	.ci/installation
+
+control-plane: build ## Run the tests of the operator against an API server alone; needs no lab.
+	cargo test --locked -p extconn-lab --test operator -- --ignored --test-threads=1
+
+operator-kills: build ## Kill the operator at 1,000 of its writes (about ten minutes).
+	EXTCONN_KILLS=1000 cargo test --locked -p extconn-lab --test operator -- --ignored --nocapture crash
+
+operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewrites its table in docs/benchmarks.md.
+	EXTCONN_SCALE=1000 EXTCONN_WRITE=$(CURDIR)/docs/benchmarks.md \
+	  cargo test --locked -p extconn-lab --test operator -- --ignored --nocapture scale
 
 no-trace: lab ## Prove that the lab comes down without a trace, also when it was killed half-way.
 	cargo test --locked --release -p extconn-lab --test no_trace -- --ignored --test-threads=1

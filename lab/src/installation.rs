@@ -23,12 +23,15 @@ const PLUGIN: &str = "kubectl-extconn";
 const COMPONENTS: [&str; 2] = ["operator", "forwarder"];
 
 /// The source tree that this program was built from.
-fn tree() -> PathBuf {
+pub fn tree() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// A program that `make build` made.
-fn program(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// It has not been made.
+pub fn program(name: &str) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let path = tree()
         .join("target")

@@ -25,6 +25,7 @@ pub mod cgroup;
 pub mod cluster;
 pub mod components;
 pub mod contained;
+pub mod control_plane;
 pub mod down;
 pub mod drafts;
 pub mod gateway;
