@@ -174,6 +174,36 @@ pub fn write_in(to: Host, path: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
+/// What the gateway host is like: its files with size and time, users, units, firewall rules and
+/// addresses, a line for each. What the system writes by itself (logs, caches, run-time state,
+/// backups of the user database) is left out.
+///
+/// # Errors
+/// The host does not answer.
+pub fn fingerprint() -> Result<String> {
+    const SCRIPT: &str = r#"set -e
+find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /tmp \
+    -o -path /var/log -o -path /var/cache -o -path /var/lib/systemd -o -path /root \) -prune \
+    -o \( -type f -o -type l \) ! -path '/etc/*-' ! -path /etc/machine-id ! -path /etc/.updated \
+    ! -path /var/.updated ! -path /etc/.pwd.lock ! -path /etc/passwd ! -path /etc/group \
+    ! -path /etc/shadow ! -path /etc/gshadow -printf '%p %m %U %s %T@ %l\n' | sort
+sort /etc/passwd /etc/group
+sha256sum /etc/passwd /etc/group /etc/shadow /etc/gshadow
+systemctl list-unit-files --no-legend --plain | sort
+iptables-save | grep -E '^(\*|-A)' || true
+ip -o -4 addr show | awk '{ print $2, $4 }'
+find /run /tmp /root -xdev -name '*extconn*' ! -path '/run/systemd/*' | sort
+"#;
+    let output = host::command(Host::Gateway, &["sh", "-c", SCRIPT])?
+        .stdin(Stdio::null())
+        .output()
+        .context("look at the gateway host")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Whether a login from the workstation succeeds; if not, what ssh said.
 pub fn answers_ssh() -> Result<Result<(), String>> {
     let argv = [

@@ -100,13 +100,20 @@ impl Helm {
         )
     }
 
-    /// Values that the user gave the release, as YAML.
+    /// Values that the user gave the release, as YAML; those of the revision before if that is the
+    /// one that [`Helm::recover`] goes back to.
     ///
     /// # Errors
     /// What helm said.
-    pub(crate) async fn values(&self) -> Result<String, Failure> {
+    pub(crate) async fn values(&self, release: &Release) -> Result<String, Failure> {
+        let revision = match release.recovery() {
+            release::Recovery::Rollback => release.revision - 1,
+            release::Recovery::None | release::Recovery::Uninstall => release.revision,
+        };
+        let revision = format!("--revision={revision}");
+        let name = &self.release.name;
         let said = self
-            .run(["get", "values", &self.release.name, "--output", "yaml"])
+            .run(["get", "values", name, "--output", "yaml", &revision])
             .await?;
         Ok(if said.trim() == "null" {
             String::new()

@@ -163,7 +163,7 @@ async fn prepare(
     let mut values = values(args, &namespace);
     let mut chart_is_current = false;
     if let Some(release) = &release {
-        values.present = helm.values().await?;
+        values.present = helm.values(release).await?;
         chart_is_current =
             found.is_whole && release.status == "deployed" && helm.is_current(&values).await?;
     }

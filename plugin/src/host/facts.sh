@@ -13,7 +13,11 @@ say clock "$(date +%s)"
 [ -d /run/systemd/system ] && say systemd "$(systemctl is-system-running 2>/dev/null)"
 if has iptables && has iptables-save && has iptables-restore; then
     say iptables "$(iptables -V 2>&1)"
-    say iptables-nat "$(iptables -w 5 -t nat -S PREROUTING 2>&1 | head -n 1)"
+    # Asking the legacy back end would load its modules; warnings are not the answer.
+    case $(iptables -V 2>&1) in
+    *legacy*) ;;
+    *) say iptables-nat "$(iptables -w 5 -t nat -S PREROUTING 2>&1 | grep -v '^# Warning' | head -n 1)" ;;
+    esac
 fi
 has nft && say nft yes
 has ip && say iproute2 yes
