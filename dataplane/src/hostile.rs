@@ -1,6 +1,7 @@
 //! What an end of a tunnel does with bytes that an enemy chose, for the fuzz target in
 //! `dataplane/fuzz`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -89,10 +90,11 @@ fn answer(incoming: Incoming) -> Option<FlowStream> {
 /// Reads all that came, and answers a little or, after the end, with the end.
 fn exchange(flow: &FlowStream) {
     let cx = &mut Context::from_waker(Waker::noop());
+    let mut pieces = VecDeque::new();
     let ended = loop {
-        match flow.poll_receive(cx) {
-            Poll::Ready(Ok(Some(piece))) => assert!(!piece.is_empty()),
-            Poll::Ready(Ok(None)) => break true,
+        match flow.poll_receive(cx, &mut pieces) {
+            Poll::Ready(Ok(())) if pieces.is_empty() => break true,
+            Poll::Ready(Ok(())) => assert!(pieces.drain(..).all(|piece| !piece.is_empty())),
             Poll::Ready(Err(_)) | Poll::Pending => break false,
         }
     };

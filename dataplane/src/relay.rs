@@ -183,17 +183,14 @@ async fn download(
         .await
         .map_err(Broken::Flow)?;
     transferred.accepted.store(true, Ordering::Relaxed);
-    while let Some(piece) = poll_fn(|cx| flow.poll_receive(cx))
-        .await
-        .map_err(Broken::Flow)?
-    {
-        let mut rest: &[u8] = &piece;
-        while !rest.is_empty() {
-            match socket.stream.try_write(rest) {
-                Ok(written) => {
-                    transferred.note_written(written);
-                    rest = &rest[written..];
-                }
+    loop {
+        let mut pieces = flow.receive().await.map_err(Broken::Flow)?;
+        if pieces.is_empty() {
+            break;
+        }
+        while !pieces.is_empty() {
+            match socket.write(&mut pieces) {
+                Ok(written) => transferred.note_written(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     writable_or_cut(socket, flow).await?;
                 }

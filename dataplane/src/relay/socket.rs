@@ -1,9 +1,11 @@
 //! A proxied connection, whose end is a reset unless it is said to be complete.
 
-use std::io;
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use bytes::{Buf, Bytes};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
@@ -15,6 +17,9 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(60))
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
+
+/// Pieces that are written at once.
+const MAX_SLICES: usize = 8;
 
 /// Makes a socket one that is reset when it is closed, however that comes about, also by the death
 /// of this process. What a listening socket accepts inherits it: no connection is without it for
@@ -52,6 +57,27 @@ impl ProxiedSocket {
     /// Reads what fits into the chunk.
     pub(super) fn read(&self, chunk: &mut Chunk) -> io::Result<usize> {
         self.stream.try_read_buf(&mut chunk.0)
+    }
+
+    /// Writes what the kernel takes of some pieces, at least one, and drops it off their front;
+    /// how many bytes.
+    pub(super) fn write(&self, pieces: &mut VecDeque<Bytes>) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = pieces.len().min(MAX_SLICES);
+        for (slice, piece) in slices.iter_mut().zip(pieces.iter()) {
+            *slice = IoSlice::new(piece);
+        }
+        let written = self.stream.try_write_vectored(&slices[..count])?;
+        let mut left = written;
+        while let Some(piece) = pieces.front_mut() {
+            if piece.len() > left {
+                piece.advance(left);
+                break;
+            }
+            left -= piece.len();
+            pieces.pop_front();
+        }
+        Ok(written)
     }
 
     /// Says that no more will be written.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -17,10 +18,13 @@ use super::link::{LinkShared, ProtocolError};
 use super::reason::Reason;
 use super::window::{Budget, ReceiveWindow};
 
-/// Bytes of one flow that may wait to be put into the tunnel.
-const MAX_OUTGOING_BYTES: usize = 2 * MAX_DATA_LEN;
+/// Bytes of one flow that may wait to be put into the tunnel: what is put there at once goes to the
+/// kernel in one write. The window is a bound too, and it stays small where bytes wait long.
+const MAX_OUTGOING_BYTES: usize = 8 * MAX_DATA_LEN;
 /// Chunks of one flow that may wait to be put into the tunnel, however small.
-const MAX_OUTGOING_CHUNKS: usize = 4;
+const MAX_OUTGOING_CHUNKS: usize = 8;
+/// Bytes after which no further piece is handed to a reader at once.
+const MAX_READ: usize = 4 * MAX_DATA_LEN;
 /// A piece of so many bytes is kept as it arrived, which also keeps the ssh packet of at most
 /// 32 KiB that it is a part of. Smaller ones are copied together.
 const KEPT_PIECE_LEN: usize = 8 * 1024;
@@ -233,11 +237,22 @@ impl FlowState {
         }
     }
 
-    fn next_piece(&mut self) -> Option<Bytes> {
-        if self.incoming.is_empty() {
-            self.keep_small();
+    /// Moves some pieces that arrived; how many bytes. Not more than a quarter of the window where
+    /// one piece is less, so that the sender does not wait for a large write.
+    fn take_pieces(&mut self, pieces: &mut VecDeque<Bytes>) -> usize {
+        let most = MAX_READ.min(self.window.size() / 4);
+        let mut taken = 0;
+        while taken < most {
+            if self.incoming.is_empty() {
+                self.keep_small();
+            }
+            let Some(piece) = self.incoming.pop_front() else {
+                break;
+            };
+            taken += piece.len();
+            pieces.push_back(piece);
         }
-        self.incoming.pop_front()
+        taken
     }
 
     fn forget_incoming(&mut self) {
@@ -291,12 +306,16 @@ impl FlowStream {
         Poll::Pending
     }
 
-    /// Next piece that arrived, `None` after the last one if the half is complete. Coming back
-    /// for more says that the piece before has been used.
+    /// Adds pieces that arrived to `pieces`, which is empty; none after the last ones if the half
+    /// is complete. Coming back for more says that those before have been used.
     ///
     /// # Errors
     /// The flow was cut; pieces that arrived before come first.
-    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Reason>> {
+    pub(crate) fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &mut VecDeque<Bytes>,
+    ) -> Poll<Result<(), Reason>> {
         let mut state = self.0.state.lock();
         let used = std::mem::take(&mut state.reading);
         let grant = if used > 0 && state.received == Received::More {
@@ -305,14 +324,11 @@ impl FlowStream {
         } else {
             None
         };
-        let polled = match (state.next_piece(), state.received) {
-            (Some(piece), _) => {
-                state.reading = piece.len();
-                Poll::Ready(Ok(Some(piece)))
-            }
-            (None, Received::Complete) => Poll::Ready(Ok(None)),
-            (None, Received::Cut(reason)) => Poll::Ready(Err(reason)),
-            (None, Received::More) => {
+        state.reading = state.take_pieces(pieces);
+        let polled = match (state.reading, state.received) {
+            (1.., _) | (0, Received::Complete) => Poll::Ready(Ok(())),
+            (0, Received::Cut(reason)) => Poll::Ready(Err(reason)),
+            (0, Received::More) => {
                 state.reader = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -322,6 +338,16 @@ impl FlowStream {
             link.control(Kind::Window, self.0.id, &bytes.to_be_bytes());
         }
         polled
+    }
+
+    /// As [`FlowStream::poll_receive`].
+    ///
+    /// # Errors
+    /// The flow was cut; pieces that arrived before come first.
+    pub(crate) async fn receive(&self) -> Result<VecDeque<Bytes>, Reason> {
+        let mut pieces = VecDeque::new();
+        poll_fn(|cx| self.poll_receive(cx, &mut pieces)).await?;
+        Ok(pieces)
     }
 
     /// Why the flow was cut, if it was; else `cx` is woken when it is or when a piece arrives.

@@ -22,7 +22,7 @@ pub(crate) async fn answer(flow: &FlowStream, bound: SocketAddrV4) -> Result<(),
     chunk.0.extend(bound.port().to_be_bytes());
     flow.send(chunk);
     flow.finish();
-    while poll_fn(|cx| flow.poll_receive(cx)).await?.is_some() {}
+    while !flow.receive().await?.is_empty() {}
     Ok(())
 }
 
@@ -33,8 +33,12 @@ pub(crate) async fn answer(flow: &FlowStream, bound: SocketAddrV4) -> Result<(),
 pub(crate) async fn answered(flow: &FlowStream) -> Result<Option<SocketAddrV4>, Reason> {
     poll_fn(|cx| flow.poll_accepted(cx)).await?;
     let mut bytes = Vec::with_capacity(ANSWER_LEN);
-    while let Some(piece) = poll_fn(|cx| flow.poll_receive(cx)).await? {
-        bytes.extend(piece.iter().take(ANSWER_LEN));
+    loop {
+        let pieces = flow.receive().await?;
+        if pieces.is_empty() {
+            break;
+        }
+        bytes.extend(pieces.iter().flatten().take(ANSWER_LEN));
     }
     flow.finish();
     let address = |bytes: [u8; ANSWER_LEN]| {

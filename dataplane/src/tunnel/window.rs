@@ -97,6 +97,11 @@ impl ReceiveWindow {
         }
     }
 
+    /// Bytes that may be on their way or unread.
+    pub fn size(&self) -> usize {
+        self.size as usize
+    }
+
     /// Counts bytes that arrived.
     ///
     /// # Errors

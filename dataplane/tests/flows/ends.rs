@@ -4,28 +4,24 @@ use std::io::ErrorKind;
 
 use tokio::io::AsyncWriteExt;
 
-use crate::world::{STRANGER, World, read_to_end};
+use crate::world::{STRANGER, World, read_to_end, receive_pattern, send_pattern};
 
-/// Bytes that no two places of have in common.
-fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 31 + at / 251) as u8).collect()
-}
+/// Bytes that follow the end of the other half.
+const MUCH: usize = 1 << 30;
+const SOME: usize = 16 << 20;
 
 #[tokio::test]
-async fn the_server_goes_on_after_the_client_has_finished() {
+async fn a_gibibyte_follows_after_the_client_has_finished() {
     let world = World::start().await;
     let target = world.target().await;
     let (mut client, mut server) = world.flow(&target).await;
     client.write_all(b"all of it?").await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut server).await.unwrap(), b"all of it?");
-    let answer = bytes(16 << 20);
-    let expected = answer.clone();
-    let writing = tokio::spawn(async move {
-        server.write_all(&answer).await.unwrap();
-    });
-    assert!(read_to_end(&mut client).await.unwrap() == expected);
-    writing.await.unwrap();
+    tokio::join!(
+        send_pattern(&mut server, MUCH),
+        receive_pattern(&mut client, MUCH)
+    );
 }
 
 #[tokio::test]
@@ -36,13 +32,10 @@ async fn the_client_goes_on_after_the_server_has_finished() {
     server.write_all(b"go ahead").await.unwrap();
     server.shutdown().await.unwrap();
     assert_eq!(read_to_end(&mut client).await.unwrap(), b"go ahead");
-    let upload = bytes(16 << 20);
-    let expected = upload.clone();
-    let writing = tokio::spawn(async move {
-        client.write_all(&upload).await.unwrap();
-    });
-    assert!(read_to_end(&mut server).await.unwrap() == expected);
-    writing.await.unwrap();
+    tokio::join!(
+        send_pattern(&mut client, SOME),
+        receive_pattern(&mut server, SOME)
+    );
 }
 
 #[tokio::test]

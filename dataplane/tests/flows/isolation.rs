@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::world::{PATIENCE, Pattern, World};
+use crate::world::{PATIENCE, World, receive_pattern, send_pattern};
 
 /// Writes until nothing is taken for a while: everything between the two ends is full.
 async fn fill(stream: &mut TcpStream) -> usize {
@@ -111,23 +111,8 @@ async fn sixteen_flows_both_ways(world: &World, len: usize) {
             socket.set_send_buffer_size(64 << 10).unwrap();
             socket.set_recv_buffer_size(64 << 10).unwrap();
             let (mut reader, mut writer) = stream.into_split();
-            transfers.spawn(async move {
-                let pattern = Pattern::new();
-                for at in (0..len).step_by(1 << 16) {
-                    writer.write_all(pattern.at(at, 1 << 16)).await.unwrap();
-                }
-                writer.shutdown().await.unwrap();
-            });
-            transfers.spawn(async move {
-                let pattern = Pattern::new();
-                let mut buffer = vec![0; 1 << 16];
-                let mut arrived = 0;
-                while let read @ 1.. = reader.read(&mut buffer).await.unwrap() {
-                    assert!(&buffer[..read] == pattern.at(arrived, read), "at {arrived}");
-                    arrived += read;
-                }
-                assert_eq!(arrived, len);
-            });
+            transfers.spawn(async move { send_pattern(&mut writer, len).await });
+            transfers.spawn(async move { receive_pattern(&mut reader, len).await });
         }
     }
     let all = timeout(6 * PATIENCE, transfers.join_all()).await;

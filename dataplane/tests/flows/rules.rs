@@ -1,6 +1,7 @@
 //! The rules in the kernel, with both back ends of iptables.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use extconn_dataplane::gateway::{BackEnd, Gateway, GatewayOptions, RulesState};
 use extconn_dataplane::identity::PrivateKey;
@@ -13,6 +14,9 @@ const BACK_ENDS: [(BackEnd, &str); 2] = [
     (BackEnd::Nft, "iptables-nft"),
     (BackEnd::Legacy, "iptables-legacy"),
 ];
+
+/// Longest time for which rules are other than they should be.
+const DRIFT_LASTS: Duration = Duration::from_secs(5);
 
 /// A gateway host on which somebody else has rules too.
 struct Ruled {
@@ -52,13 +56,33 @@ impl Ruled {
             .collect()
     }
 
+    /// Waits until rules of ours are there, and the gateway says that they are.
+    async fn written_again(&self) {
+        let written = |saved: Vec<String>| {
+            let lines = saved.iter();
+            lines
+                .filter(|line| line.contains("--to-destination"))
+                .count()
+                > 0
+        };
+        let repair = async {
+            while !written(self.saved()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(DRIFT_LASTS, repair).await.unwrap();
+        let mut report = self.gateway.report();
+        let applied = report.wait_for(|report| report.rules == RulesState::Applied);
+        timeout(PATIENCE, applied).await.unwrap().unwrap();
+    }
+
     async fn repaired(&self, expected: &[String]) {
         let repair = async {
             while self.saved() != expected {
                 tokio::task::yield_now().await;
             }
         };
-        let repaired = timeout(PATIENCE, repair).await;
+        let repaired = timeout(DRIFT_LASTS, repair).await;
         assert!(repaired.is_ok(), "{:#?}", self.saved());
     }
 }
@@ -108,19 +132,59 @@ async fn rules_come_back_after_everything_was_flushed() {
         for flush in ["-t nat -F", "-t nat -X", "-F", "-X"] {
             ruled.host.command(iptables, flush);
         }
-        let repair = async {
-            while !ruled
-                .saved()
-                .iter()
-                .any(|line| line.contains("--to-destination"))
-            {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(PATIENCE, repair).await.unwrap();
-        let mut report = ruled.gateway.report();
-        let applied = report.wait_for(|report| report.rules == RulesState::Applied);
-        timeout(PATIENCE, applied).await.unwrap().unwrap();
+        ruled.written_again().await;
+    }
+}
+
+#[tokio::test]
+async fn rules_come_back_after_the_ruleset_of_nf_tables_was_flushed() {
+    let ruled = Ruled::start(BackEnd::Nft, "iptables-nft").await;
+    let flushed = ruled.host.run(async { flush_ruleset() }).await;
+    flushed.unwrap();
+    ruled.written_again().await;
+}
+
+/// What `nft flush ruleset` sends: delete every table of every family.
+fn flush_ruleset() -> nix::Result<()> {
+    use nix::sys::socket::{
+        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto,
+        socket,
+    };
+    const REQUEST: u16 = 1;
+    const ACKNOWLEDGE: u16 = 4;
+    const NF_TABLES: u16 = 10;
+    const DELETE_TABLE: u16 = 2;
+    // Header of netlink, then the one of netfilter without a family.
+    let message = |kind: u16, flags: u16, of: u16| {
+        let mut message = 20_u32.to_ne_bytes().to_vec();
+        message.extend(kind.to_ne_bytes());
+        message.extend(flags.to_ne_bytes());
+        message.extend([0; 10]);
+        message.extend(of.to_be_bytes());
+        message
+    };
+    let batch = [
+        message(0x10, REQUEST, NF_TABLES),
+        message(NF_TABLES << 8 | DELETE_TABLE, REQUEST | ACKNOWLEDGE, 0),
+        message(0x11, REQUEST, NF_TABLES),
+    ]
+    .concat();
+    let netlink = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkNetFilter,
+    )?;
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&netlink);
+    sendto(fd, &batch, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    let mut answer = [0; 1024];
+    recv(fd, &mut answer, MsgFlags::empty())?;
+    let [a, b, c, d] = answer[16..20] else {
+        unreachable!("four bytes")
+    };
+    match i32::from_ne_bytes([a, b, c, d]) {
+        0 => Ok(()),
+        error => Err(nix::errno::Errno::from_raw(-error)),
     }
 }
 

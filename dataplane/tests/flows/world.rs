@@ -20,7 +20,7 @@ use extconn_dataplane::gateway::{
 };
 use extconn_dataplane::identity::{PrivateKey, PublicKey};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
@@ -291,4 +291,25 @@ impl Pattern {
     pub fn at(&self, at: usize, len: usize) -> &[u8] {
         &self.0[at % 256..][..len]
     }
+}
+
+/// Sends `len` bytes of the pattern, a multiple of 64 KiB, and says that this is all.
+pub async fn send_pattern(writer: &mut (impl AsyncWrite + Unpin), len: usize) {
+    let pattern = Pattern::new();
+    for at in (0..len).step_by(1 << 16) {
+        writer.write_all(pattern.at(at, 1 << 16)).await.unwrap();
+    }
+    writer.shutdown().await.unwrap();
+}
+
+/// Reads to a clean end; what came must be `len` bytes of the pattern.
+pub async fn receive_pattern(reader: &mut (impl AsyncRead + Unpin), len: usize) {
+    let pattern = Pattern::new();
+    let mut buffer = vec![0; 1 << 16];
+    let mut arrived = 0;
+    while let read @ 1.. = reader.read(&mut buffer).await.unwrap() {
+        assert!(&buffer[..read] == pattern.at(arrived, read), "at {arrived}");
+        arrived += read;
+    }
+    assert_eq!(arrived, len);
 }

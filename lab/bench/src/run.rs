@@ -27,7 +27,7 @@ pub struct Options {
     #[arg(long, value_name = "LINE", value_parser = line_name)]
     only: Vec<String>,
     /// Under a minute: bulk and short connections beside the plain proxy. Fails if ours is slower
-    /// than half of it.
+    /// than half of it by more than the samples' spread.
     #[arg(long, conflicts_with_all = ["only", "write"])]
     short: bool,
     /// How to print the result.
