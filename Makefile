@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew generate clean
+.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,10 @@ operator-kills: build ## Kill the operator at 1,000 of its writes (about ten min
 operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewrites its table in docs/benchmarks.md.
 	EXTCONN_SCALE=1000 EXTCONN_WRITE=$(CURDIR)/docs/benchmarks.md \
 	  cargo test --locked -p extconn-lab --test operator -- --ignored --nocapture scale
+
+planted-faults: build ## Plant every fault that `kubectl extconn test` must find, in a fresh lab (8 minutes).
+	$(LAB) down && $(LAB) up && $(LAB) install
+	cargo test --locked --release -p extconn-lab --test planted_faults -- --ignored --test-threads=1
 
 no-trace: lab ## Prove that the lab comes down without a trace, also when it was killed half-way.
 	cargo test --locked --release -p extconn-lab --test no_trace -- --ignored --test-threads=1

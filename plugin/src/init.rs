@@ -46,7 +46,7 @@ Examples:
   # See everything that would be run and made
   kubectl extconn init --gateway root@192.168.122.10 --source-ip 192.168.122.200 --dry-run
 
-  # Without questions: .200 is on the host already, the gateway assigns .201 to host0
+  # Without questions: both source IPs are on the host
   kubectl extconn init --gateway root@192.168.122.10 --source-ip 192.168.122.200 \\
       --source-ip 192.168.122.201 --yes
 

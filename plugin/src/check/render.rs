@@ -67,7 +67,7 @@ fn sum(report: &Report, style: Style) -> String {
     let count = |outcome| report.count(outcome);
     let mut parts = vec![format!("{} passed", count(Outcome::Passed))];
     for (outcome, word) in [
-        (Outcome::Warning, "warnings"),
+        (Outcome::Warning, "with a warning"),
         (Outcome::Failed, "failed"),
         (Outcome::Skipped, "skipped"),
     ] {

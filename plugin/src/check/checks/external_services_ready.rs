@@ -31,6 +31,7 @@ pub(crate) const CHECK: Check = Check {
             .collect();
         match (external_services.len(), not_ready.as_slice()) {
             (0, _) => Verdict::Skipped("there is no ExternalService".to_owned()),
+            (1, []) => Verdict::Passed("1 ExternalService is ready".to_owned()),
             (count, []) => Verdict::Passed(format!("{count} ExternalServices are ready")),
             (_, not_ready) => Verdict::Failed(not_ready.join("; ")),
         }
