@@ -1,9 +1,9 @@
 //! Metrics of the gateway agent; `docs/gateway.md` lists them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use extconn_agent::flow_metrics::{self, FlowCounts};
 use extconn_agent::probes::Metrics;
@@ -30,6 +30,8 @@ pub struct Meters {
     relay_ports: Gauge,
     source_ports: Family<SourceIp, Gauge>,
     open_flows: Gauge,
+    /// Source IPs that the host file allows.
+    allowed: Mutex<BTreeSet<Ipv4Addr>>,
     /// Configurations that could not be put into effect.
     pub apply_failures: Counter<u64, AtomicU64>,
 }
@@ -142,12 +144,18 @@ impl Meters {
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.open_flows.set(count(in_use.flows));
         self.relay_ports.set(count(in_use.relay_ports));
-        self.source_ports.clear();
-        for (source_ip, ports) in &in_use.source_ports {
+        // The zeros too: what is not exported cannot be told from what is not watched.
+        for source_ip in self
+            .allowed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+        {
+            let ports = in_use.source_ports.get(source_ip).copied();
             let source_ip = source_ip.to_string();
             self.source_ports
                 .get_or_create(&SourceIp { source_ip })
-                .set(count(*ports));
+                .set(count(ports.unwrap_or_default()));
         }
     }
 
@@ -168,6 +176,8 @@ impl Meters {
 
     /// Notes whether a source IP is on an interface.
     pub fn set_source_ip(&self, source_ip: Ipv4Addr, present: bool) {
+        let mut allowed = self.allowed.lock().unwrap_or_else(PoisonError::into_inner);
+        allowed.insert(source_ip);
         let source_ip = source_ip.to_string();
         self.source_ips
             .get_or_create(&SourceIp { source_ip })

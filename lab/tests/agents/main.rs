@@ -1,0 +1,9 @@
+//! What an administrator sees when a part of the agents' surroundings fails, and that traffic goes
+//! on or heals by itself. Needs a lab with extconn in it: `make installation`.
+
+#![allow(clippy::unwrap_used)]
+
+mod gateway;
+mod outage;
+mod token;
+mod world;
