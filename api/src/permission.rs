@@ -32,6 +32,10 @@ pub fn reservation_key(source_ip: &str) -> String {
     format!("source-ip.{source_ip}")
 }
 
+/// Key in [`PERMISSIONS`] that says that consents are left out, for there are too many: admission
+/// leaves them to the operator.
+pub const INCOMPLETE: &str = "incomplete";
+
 /// Namespaces, or all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces(BTreeSet<String>);

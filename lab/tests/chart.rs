@@ -190,6 +190,14 @@ fn what_is_set_for_forwarders_reaches_the_operator() {
 
 /// A wrong value, and the words by which it is refused: where it is, and what is wrong.
 const WRONG: &[(&str, &[&str])] = &[
+    (
+        "--set=trustedNamespaces={Platform}",
+        &["/trustedNamespaces/0", "pattern"],
+    ),
+    (
+        "--set=admission.enabled=maybe",
+        &["/admission/enabled", "boolean"],
+    ),
     ("--set=operater.log=info", &["operater", "not allowed"]),
     (
         "--set=operator.replica=3",

@@ -7,6 +7,7 @@ mod leader;
 mod logging;
 mod metrics;
 mod node_addresses;
+mod permissions;
 mod probes;
 mod reconcile;
 mod reporting;

@@ -22,7 +22,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::finalizer::{self, Event, finalizer};
 
 use crate::controller::Context;
-pub use apply::write::{Written, delete, put};
+pub use apply::write::{Written, apply_as, delete, put};
 use tear_down::tear_down;
 
 pub use error::{Error, Errors, is_not_found};

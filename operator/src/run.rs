@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use extconn_api::names;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::RunOptions;
@@ -16,7 +16,7 @@ use crate::leader::Elector;
 use crate::metrics::Meters;
 use crate::probes::Readiness;
 use crate::settings::Settings;
-use crate::{node_addresses, probes, reporting};
+use crate::{node_addresses, permissions, probes, reporting};
 
 /// A watch is closed by the API server after 290 seconds at the latest: an answer that takes
 /// longer never comes.
@@ -96,12 +96,20 @@ async fn act(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let watch_client = self::client(WATCH_TIMEOUT).await?;
-    let (stores, watches) = stores::watch(&watch_client, &settings.connector_namespace);
+    let (stores, mut watches) = stores::watch(&watch_client, &settings.connector_namespace);
     meters.leads(stores.clone());
     let context = Arc::new(Context::new(client, settings, stores.clone(), meters));
+    let bell = Arc::new(Notify::new());
+    watches.services = permissions::ringing(watches.services, bell.clone());
+    watches.gateways = permissions::ringing(watches.gateways, bell.clone());
     let nodes = tokio::spawn(node_addresses::publish(
         watch_client.clone(),
         context.clone(),
+    ));
+    let permissions = tokio::spawn(permissions::publish(
+        watch_client.clone(),
+        context.clone(),
+        bell,
     ));
     let silence = tokio::spawn(reporting::follow(watch_client, context.clone()));
     let sweep = tokio::spawn(orphans::sweep(context.clone()));
@@ -131,6 +139,7 @@ async fn act(
         () = too_long => {}
     }
     nodes.abort();
+    permissions.abort();
     sweep.abort();
     silence.abort();
     Ok(())
