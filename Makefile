@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults generate clean
+.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults from-nothing generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,6 +65,11 @@ operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewri
 planted-faults: build ## Plant every fault that `kubectl extconn test` must find, in a fresh lab (8 minutes).
 	$(LAB) down && $(LAB) up && $(LAB) install
 	cargo test --locked --release -p extconn-lab --test planted_faults -- --ignored --test-threads=1
+
+from-nothing: build ## Answer the questions of init and expose in a fresh lab, to a proven source IP and back.
+	$(LAB) down
+	$(LAB) up
+	cargo test --locked --release -p extconn-lab --test from_nothing -- --ignored --nocapture
 
 no-trace: lab ## Prove that the lab comes down without a trace, also when it was killed half-way.
 	cargo test --locked --release -p extconn-lab --test no_trace -- --ignored --test-threads=1
