@@ -71,6 +71,10 @@ from-nothing: build ## Answer the questions of init and expose in a fresh lab, t
 	$(LAB) up
 	cargo test --locked --release -p extconn-lab --test from_nothing -- --ignored --nocapture
 
+help-examples: build ## Run every example of every --help in the lab; removes extconn from it at the end.
+	$(LAB) up
+	cargo test --locked --release -p extconn-lab --test help_examples -- --ignored --test-threads=1
+
 no-trace: lab ## Prove that the lab comes down without a trace, also when it was killed half-way.
 	cargo test --locked --release -p extconn-lab --test no_trace -- --ignored --test-threads=1
 
