@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults from-nothing generate clean
+.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults help-examples from-nothing generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
