@@ -29,6 +29,8 @@ use crate::{Protocol, schema};
     doc = "Gives the pods behind Services a static source IP towards an external server, and lets that server reach each Service at the same IP.",
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 50")
         .message("the name becomes a Service name: at most 50 lower-case letters, digits and '-', beginning with a letter and not ending with '-'"),
+    validation = Rule::new("self.spec.sources.all(s, s.sourceIP != self.spec.targetIP)")
+        .message("targetIP is a sourceIP too: the external server and the address that it sees cannot be the same"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetIP"),
     printcolumn(name = "Sources", type_ = "string", json_path = ".status.sourceIPs"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
@@ -63,7 +65,8 @@ pub struct ExternalServiceSpec {
     pub ports: Vec<Port>,
 
     /// Whether the external server may also connect to the Services, at their source IPs.
-    /// `false` makes no path from the external server into the cluster.
+    /// For example `false`, which makes no path from the external server into the cluster; `true`
+    /// is the default.
     #[serde(default = "yes")]
     pub bidirectional: bool,
 }
@@ -72,7 +75,8 @@ pub struct ExternalServiceSpec {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
-    /// The Service whose pods are meant.
+    /// The Service whose pods are meant, for example `{name: shop}`, or `{namespace: prod, name:
+    /// shop}` for one of another namespace, whose owner has to consent.
     pub service: ServiceReference,
 
     /// The static IPv4 address that the external server sees and dials, for example
@@ -106,7 +110,7 @@ pub struct ServiceReference {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Port {
-    /// Transport protocol: `TCP`.
+    /// Transport protocol, for example `TCP`, which is also the default.
     #[serde(default)]
     pub protocol: Protocol,
 

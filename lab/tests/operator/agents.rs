@@ -76,6 +76,13 @@ impl World {
             .await
             .unwrap();
     }
+
+    /// A gateway says that its host reserves the source IP for these namespaces.
+    pub async fn gateway_reserves(&self, source_ip: &str, namespaces: &[&str]) {
+        let path = format!("{EXTCONN}/gateways/{source_ip}/status");
+        let status = json!({"status": {"allowedNamespaces": namespaces}});
+        self.patch(&path, MERGE, &status).await.unwrap();
+    }
 }
 
 fn pod_name(external_service: &str) -> String {

@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod agents;
+mod bad_inputs;
+mod conditions;
 mod crash;
 mod door;
 mod leader;

@@ -26,14 +26,6 @@ impl Operator {
 
     pub fn start_logging(world: &World, door: &Door, identity: &str, filter: &str) -> Operator {
         let folder = world.plane.folder();
-        let kubeconfig = folder.join(format!("kubeconfig-{}", door.address.port()));
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "door",
-            "clusters": [{"name": "door", "cluster": {"server": format!("http://{}", door.address)}}],
-            "users": [{"name": "door", "user": {}}],
-            "contexts": [{"name": "door", "context": {"cluster": "door", "user": "door"}}],
-        });
-        fs::write(&kubeconfig, config.to_string()).unwrap();
         let log = folder.join(format!("{identity}.log"));
         let output = File::options()
             .create(true)
@@ -43,7 +35,7 @@ impl Operator {
         let child = Command::new(installation::program("extconn-operator").unwrap())
             .arg("run")
             .env_clear()
-            .env("KUBECONFIG", kubeconfig)
+            .env("KUBECONFIG", kubeconfig(world, door))
             .env("CONNECTOR_NAMESPACE", CONNECTOR)
             .env("POD_NAME", identity)
             .env("HTTP_LISTEN", "127.0.0.1:0")
@@ -56,6 +48,22 @@ impl Operator {
             .spawn()
             .unwrap();
         Operator { child, log }
+    }
+
+    /// Runs `extconn-operator cleanup`, as uninstalling the chart does.
+    pub async fn clean_up(world: &World, door: &Door) {
+        let mut child = Command::new(installation::program("extconn-operator").unwrap())
+            .arg("cleanup")
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig(world, door))
+            .env("CONNECTOR_NAMESPACE", CONNECTOR)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let limit = Duration::from_secs(60);
+        let ended = async || child.try_wait().unwrap();
+        assert!(until("all is cleaned up", limit, ended).await.success());
     }
 
     pub fn pid(&self) -> i32 {
@@ -118,4 +126,18 @@ impl Drop for Operator {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// A file that leads through the door.
+fn kubeconfig(world: &World, door: &Door) -> PathBuf {
+    let folder = world.plane.folder();
+    let kubeconfig = folder.join(format!("kubeconfig-{}", door.address.port()));
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "door",
+        "clusters": [{"name": "door", "cluster": {"server": format!("http://{}", door.address)}}],
+        "users": [{"name": "door", "user": {}}],
+        "contexts": [{"name": "door", "context": {"cluster": "door", "user": "door"}}],
+    });
+    fs::write(&kubeconfig, config.to_string()).unwrap();
+    kubeconfig
 }

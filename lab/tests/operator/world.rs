@@ -123,6 +123,22 @@ impl World {
         self.client.request(request).await
     }
 
+    /// What the API server says to an object that it would not take; nothing is stored. As
+    /// kubectl does, it asks for unknown fields to be refused.
+    pub async fn refusal(&self, object: &Value) -> Option<String> {
+        let path = Self::path(object);
+        let (all, _) = path.rsplit_once('/').unwrap();
+        let request = Request::post(format!("{all}?dryRun=All&fieldValidation=Strict"))
+            .header("content-type", "application/json")
+            .body(object.to_string().into_bytes())
+            .unwrap();
+        match self.client.request::<Value>(request).await {
+            Ok(_) => None,
+            Err(kube::Error::Api(status)) => Some(status.message.clone()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Deletes an object, if it is there.
     pub async fn delete(&self, path: &str) {
         let request = Request::delete(path).body(vec![]).unwrap();

@@ -99,7 +99,10 @@ fn address(field: &str, value: &str) -> Result<Ipv4Addr, Problem> {
     value.parse().map_err(|_| {
         Problem::new(
             Reason::InvalidSpec,
-            format!("{field} {value:?} is not an IPv4 address"),
+            format!(
+                "{field} {value:?} is not an IPv4 address: write it as four numbers, for example \
+                 192.0.2.10"
+            ),
         )
     })
 }
