@@ -100,7 +100,12 @@ fn documentation_alerts_and_dashboard_name_what_is_exported_and_nothing_else() {
             "extconn_forwarder_flows_total{result=\"completed\"}"
         ) >= 1.0
     );
-    assert!(total(std::slice::from_ref(&gateway), "extconn_gateway_read_bytes_total") > 0.0);
+    assert!(
+        total(
+            std::slice::from_ref(&gateway),
+            "extconn_gateway_read_bytes_total"
+        ) > 0.0
+    );
     assert!(total(&[gateway], "extconn_gateway_api_up") == 1.0);
     assert_eq!(total(&operators, "extconn_operator_leader"), 1.0);
 }

@@ -356,12 +356,12 @@ async fn bad_input_is_refused_with_a_sentence_or_answered_by_a_condition() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
+    // What it keeps whether or not there is an ExternalService.
+    let kept = ["extconn-node-addresses", "extconn-permissions"];
     let nothing = until("the operator has begun", SOON, async || {
         let there = snapshot(&world).await;
-        there
-            .keys()
-            .any(|key| key.ends_with("/extconn-node-addresses"))
-            .then_some(there)
+        let is_there = |name: &&str| there.keys().any(|key| key.ends_with(*name));
+        kept.iter().all(is_there).then_some(there)
     })
     .await;
     let answers = answered();
