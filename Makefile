@@ -53,30 +53,30 @@ installation: build ## Check the chart, and what an administrator sees of broken
 	.ci/installation
 
 control-plane: build ## Run the tests of the operator against an API server alone; needs no lab.
-	cargo test --locked -p extconn-lab --test operator -- --ignored --test-threads=1
+	cargo test --locked --workspace --test operator -- --ignored --test-threads=1
 
 operator-kills: build ## Kill the operator at 1,000 of its writes (about ten minutes).
-	EXTCONN_KILLS=1000 cargo test --locked -p extconn-lab --test operator -- --ignored --nocapture crash
+	EXTCONN_KILLS=1000 cargo test --locked --workspace --test operator -- --ignored --nocapture crash
 
 operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewrites its table in docs/benchmarks.md.
 	EXTCONN_SCALE=1000 EXTCONN_WRITE=$(CURDIR)/docs/benchmarks.md \
-	  cargo test --locked -p extconn-lab --test operator -- --ignored --nocapture scale
+	  cargo test --locked --workspace --test operator -- --ignored --nocapture scale
 
 planted-faults: build ## Plant every fault that `kubectl extconn test` must find, in a fresh lab (8 minutes).
 	$(LAB) down && $(LAB) up && $(LAB) install
-	cargo test --locked --release -p extconn-lab --test planted_faults -- --ignored --test-threads=1
+	cargo test --locked --workspace --test planted_faults -- --ignored --test-threads=1
 
 from-nothing: build ## Answer the questions of init and expose in a fresh lab, to a proven source IP and back.
 	$(LAB) down
 	$(LAB) up
-	cargo test --locked --release -p extconn-lab --test from_nothing -- --ignored --nocapture
+	cargo test --locked --workspace --test from_nothing -- --ignored --nocapture
 
 help-examples: build ## Run every example of every --help in the lab; removes extconn from it at the end.
 	$(LAB) up
-	cargo test --locked --release -p extconn-lab --test help_examples -- --ignored --test-threads=1
+	cargo test --locked --workspace --test help_examples -- --ignored --test-threads=1
 
 no-trace: lab ## Prove that the lab comes down without a trace, also when it was killed half-way.
-	cargo test --locked --release -p extconn-lab --test no_trace -- --ignored --test-threads=1
+	cargo test --locked --workspace --test no_trace -- --ignored --test-threads=1
 
 build: lab ## Build the static binaries that are shipped.
 	cargo build --locked --release --target $(TARGET) $(SHIPPED)
