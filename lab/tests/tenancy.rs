@@ -188,7 +188,26 @@ fn reserve(source: &Source, namespaces: Option<&str>) -> Result<()> {
         &["sh", "-c", &script, "sh", &file.to_string()],
     )?;
     ensure!(said.success, "the host file: {}", said.stderr);
-    Ok(())
+    await_reservation(source, namespaces.unwrap_or_default())
+}
+
+/// Waits until admission knows for which namespace a source IP is reserved; none is empty.
+fn await_reservation(source: &Source, namespace: &str) -> Result<()> {
+    let key = format!(
+        "-o=jsonpath={{.data.source-ip\\.{}}}",
+        source.source_ip.to_string().replace('.', "\\.")
+    );
+    let get = [
+        "get",
+        "configmap",
+        "extconn-permissions",
+        "-n",
+        "external-services",
+        &key,
+    ];
+    until("the reservation is published", PATIENCE, || {
+        Ok((cluster_ok(&get, "")? == namespace).then_some(()))
+    })
 }
 
 /// What eve tries, what admission says to it (nothing if it cannot know), and what `Ready` says
@@ -265,21 +284,6 @@ fn what_belongs_to_another_is_refused_with_admission_and_without() {
 
 fn try_all(tenants: &Tenants, banks: &str) -> Result<()> {
     let (eve, bank) = (tenants.eve(), tenants.bank());
-    let key = format!(
-        "-o=jsonpath={{.data.source-ip\\.{}}}",
-        bank.source_ip.to_string().replace('.', "\\.")
-    );
-    until("the reservation is published", PATIENCE, || {
-        let get = [
-            "get",
-            "configmap",
-            "extconn-permissions",
-            "-n",
-            "external-services",
-            &key,
-        ];
-        Ok((cluster_ok(&get, "")? == bank.namespace).then_some(()))
-    })?;
     let attacks = attacks(tenants);
     refused_by_schema(tenants)?;
     for attack in &attacks {
