@@ -2,6 +2,7 @@
 //! which everything answers.
 
 use std::fs;
+use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -19,13 +20,27 @@ use crate::unit::Unit;
 use crate::wiring::{self, Wire};
 use crate::{cluster, down, gateway, host, images, paths, pki, status, supply};
 
+/// Time for which a child of a killed holder may still have the lock: it lets go when it becomes the
+/// program that it was forked for.
+const ORPHANED: Duration = Duration::from_secs(3);
+
 /// The right to change the lab; `up` and `down` hold it one at a time.
 ///
 /// An abstract socket: it goes with its holder and leaves no file.
 pub fn lock() -> Result<UnixListener> {
     let name = SocketAddr::from_abstract_name("extconn-lab").context("name the lab's lock")?;
-    UnixListener::bind_addr(&name)
-        .context("another extconn-lab is at work on the lab; wait for it to end")
+    let deadline = Instant::now() + ORPHANED;
+    loop {
+        match UnixListener::bind_addr(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            bound => {
+                return bound
+                    .context("another extconn-lab is at work on the lab; wait for it to end");
+            }
+        }
+    }
 }
 
 /// Brings the lab up. Does nothing, and says so, when it is up.
