@@ -71,6 +71,17 @@ impl Tenants {
             &access::unique_word(),
         )
     }
+
+    /// Fails unless the external server sees pods of `source` as its source IP.
+    fn is_seen_as(&self, name: &str, source: &Source) -> Result<()> {
+        let said = self.asks(name, source)?;
+        ensure!(
+            said.stdout.contains(&source.source_ip.to_string()),
+            "{}",
+            said.stderr
+        );
+        Ok(())
+    }
 }
 
 /// Runs `body` with two tenants, and takes all that was made away.
@@ -318,12 +329,7 @@ fn try_all(tenants: &Tenants, banks: &str) -> Result<()> {
     refused_by_schema(tenants)?;
     // The bank has noticed nothing.
     await_ready(&bank.namespace, banks, "True", "Ready")?;
-    let said = tenants.asks(banks, bank)?;
-    ensure!(
-        said.stdout.contains(&bank.source_ip.to_string()),
-        "{}",
-        said.stderr
-    );
+    tenants.is_seen_as(banks, bank)?;
     let said = tenants.asks(banks, eve)?;
     ensure!(!said.success, "eve is let in: {}", said.stdout);
     Ok(())
@@ -409,12 +415,7 @@ fn consent_opens_a_service_and_taking_it_back_cuts_its_connections() {
             Ok(create_as_eve(&object, &[])?.success.then_some(()))
         })?;
         await_ready(&eve.namespace, name, "True", "Ready")?;
-        let said = tenants.asks(name, bank)?;
-        ensure!(
-            said.stdout.contains(&bank.source_ip.to_string()),
-            "{}",
-            said.stderr
-        );
+        tenants.is_seen_as(name, bank)?;
         let said = ingress::get(Host::External, bank, &access::unique_word())?;
         ensure!(said.success, "no way in: {}", said.stderr);
 
