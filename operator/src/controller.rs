@@ -1,10 +1,12 @@
 //! Decides when to reconcile which ExternalService; how is `reconcile`'s business.
 
 pub mod backoff;
+pub mod index;
 mod memory;
 pub mod orphans;
 pub mod stores;
 mod triggers;
+pub mod wish;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use extconn_api::{ExternalService, Gateway};
 use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Service;
 use kube::runtime::controller::{Action, Config, Error as ControllerError};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
@@ -99,15 +102,28 @@ pub async fn run(
         pods,
     } = watches;
     let all = context.stores.external_services.clone();
+    let wishing = context.stores.external_services_by_wish.clone();
     let by_service = {
-        let (all, namespace) = (all.clone(), context.settings.connector_namespace.clone());
-        move |service| triggers::by_service(&service, &all.state(), &namespace)
+        let (wishing, namespace) = (
+            wishing.clone(),
+            context.settings.connector_namespace.clone(),
+        );
+        move |service: Service| {
+            let listing = wishing.with(&triggers::wishes_for_service(&service, &namespace));
+            let listing: Vec<_> = listing
+                .iter()
+                .map(|es| ObjectRef::from_obj(&**es))
+                .collect();
+            listing.into_iter().chain(triggers::by_owner(&service))
+        }
     };
     let by_gateway = {
-        let (all, mut memory) = (all.clone(), Memory::new(context.stores.gateways.clone()));
+        let mut memory = Memory::new(context.stores.gateways.clone());
         let by_gateway = Mutex::new(move |changed: Gateway| {
             let (before, now) = memory.step(&changed);
-            triggers::by_gateway(before.as_deref(), now.as_deref(), &all.state())
+            let (before, now) = (before.as_deref(), now.as_deref());
+            let wishing = wishing.with(&triggers::wishes_for_gateway(before, now));
+            triggers::by_gateway(before, now, &wishing)
         });
         move |gateway| (by_gateway.lock().unwrap_or_else(PoisonError::into_inner))(gateway)
     };

@@ -2,21 +2,25 @@
 //! what has changed.
 
 use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
 
-use extconn_api::{ExternalService, Forwarder, Gateway, names};
+use extconn_api::{ExternalService, Forwarder, Gateway, NamespacedName, names};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Lookup, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use crate::controller::backoff;
+use crate::controller::index::{self, Index};
+use crate::controller::wish::Wish;
 use crate::reconcile::ownership;
 use crate::reconcile::validate::is_older;
 
@@ -50,12 +54,16 @@ pub struct Stores {
     pub all_seen: Vec<AllSeen>,
     /// All ExternalServices.
     pub external_services: Store<ExternalService>,
+    /// ExternalServices by what they want.
+    pub external_services_by_wish: Index<ExternalService, Wish>,
     /// All Services: sources, and those that the operator made.
     pub services: Store<Service>,
     /// All Forwarders.
     pub forwarders: Store<Forwarder>,
     /// All Gateways.
     pub gateways: Store<Gateway>,
+    /// Gateways by the names of the forwarders that they grant something to.
+    pub gateways_by_grant: Index<Gateway, String>,
     /// Forwarders' Deployments.
     pub deployments: Store<Deployment>,
     /// Forwarders' ServiceAccounts.
@@ -64,8 +72,10 @@ pub struct Stores {
     pub roles: Store<Role>,
     /// Forwarders' RoleBindings, in all namespaces.
     pub role_bindings: Store<RoleBinding>,
-    /// Names and labels of forwarders' pods.
-    pub pods: Store<PartialObjectMeta<Pod>>,
+    /// The same, by the ExternalService that they were made for.
+    pub role_bindings_by_owner: Index<RoleBinding, NamespacedName>,
+    /// Names and labels of forwarders' pods, by the ExternalService that they were made for.
+    pub pods_by_owner: Index<PartialObjectMeta<Pod>, NamespacedName>,
 }
 
 /// Changes of one kind.
@@ -100,15 +110,20 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
         let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
         watcher::Config::default().labels(&selector)
     };
-    let external_services = watched(Api::all(client.clone()), everything());
+    let (external_services, external_services_by_wish) =
+        indexed(Api::all(client.clone()), everything(), Wish::of);
     let services = watched(Api::all(client.clone()), everything());
     let forwarders = watched(connector(client, connector_namespace), everything());
-    let gateways = watched(connector(client, connector_namespace), everything());
+    let (gateways, gateways_by_grant) = indexed(
+        connector(client, connector_namespace),
+        everything(),
+        granted,
+    );
     let deployments = watched(connector(client, connector_namespace), ours());
     let service_accounts = watched(connector(client, connector_namespace), ours());
     let roles = watched(connector(client, connector_namespace), ours());
-    let role_bindings = watched(Api::all(client.clone()), ours());
-    let pods = watched(connector(client, connector_namespace), ours());
+    let (role_bindings, role_bindings_by_owner) = indexed(Api::all(client.clone()), ours(), owner);
+    let (pods, pods_by_owner) = indexed(connector(client, connector_namespace), ours(), owner);
     let stores = Stores {
         connector_namespace: connector_namespace.to_owned(),
         all_seen: vec![
@@ -123,14 +138,17 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
             pods.all_seen,
         ],
         external_services: external_services.store,
+        external_services_by_wish,
         services: services.store,
         forwarders: forwarders.store,
         gateways: gateways.store,
+        gateways_by_grant,
         deployments: deployments.store,
         service_accounts: service_accounts.store,
         roles: roles.store,
         role_bindings: role_bindings.store,
-        pods: pods.store,
+        role_bindings_by_owner,
+        pods_by_owner,
     };
     let watches = Watches {
         external_services: external_services.changes,
@@ -144,6 +162,17 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
         pods: pods.changes,
     };
     (stores, watches)
+}
+
+/// The forwarders to which a gateway grants something, by name.
+pub fn granted(gateway: &Gateway) -> Vec<String> {
+    let grants = gateway.spec.forwarders.iter();
+    grants.map(|grant| grant.name.clone()).collect()
+}
+
+/// The ExternalService that an object was made for.
+pub fn owner<K: Resource>(object: &K) -> Vec<NamespacedName> {
+    ownership::made_for(object).into_iter().collect()
 }
 
 fn connector<K>(client: &Client, namespace: &str) -> Api<K>
@@ -171,16 +200,35 @@ pub fn watched<K>(api: Api<K>, config: watcher::Config) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    stored(watcher(api, config))
+    stored(reflector::store(), watcher(api, config), |_| {})
 }
 
+/// As [`watched`], with an index of the store by these tags.
+fn indexed<K, T>(
+    api: Api<K>,
+    config: watcher::Config,
+    tags: fn(&K) -> Vec<T>,
+) -> (Watched<K>, Index<K, T>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    T: Clone + Eq + Hash + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let (index, mut indexer) = index::index(store.clone(), tags);
+    let see = move |event: &watcher::Event<K>| indexer.see(event);
+    let watched = stored((store, writer), watcher(api, config), see);
+    (watched, index)
+}
+
+/// `see` is shown each event once the store has taken it in.
 fn stored<K>(
+    (store, writer): (Store<K>, Writer<K>),
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+    mut see: impl FnMut(&watcher::Event<K>) + Send + 'static,
 ) -> Watched<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
-    let (store, writer) = reflector::store();
     let (all_seen_tx, all_seen) = tokio::sync::watch::channel(false);
     let changes = events
         .backoff(backoff::of_watch())
@@ -188,6 +236,7 @@ where
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .inspect_ok(move |event| {
+            see(event);
             if matches!(event, watcher::Event::InitDone) {
                 all_seen_tx.send_replace(true);
             }
@@ -215,8 +264,10 @@ impl Stores {
 
     /// Other ExternalServices of the same name or with a source IP in common.
     pub fn rivals(&self, external_service: &ExternalService) -> Vec<Arc<ExternalService>> {
-        self.external_services
-            .state_filter(|other| ownership::are_rivals(external_service, other))
+        let wishes = Wish::of(external_service);
+        let mut rivals = self.external_services_by_wish.with(&wishes);
+        rivals.retain(|other| ownership::are_rivals(external_service, other));
+        rivals
     }
 
     /// Of the rivals, those that come after it.
@@ -245,7 +296,7 @@ mod tests {
             store: _,
             all_seen,
             mut changes,
-        } = stored::<Service>(events);
+        } = stored::<Service>(reflector::store(), events, |_| {});
         let waiting: Vec<_> = (0..3)
             .map(|_| {
                 let all_seen = all_seen.clone();

@@ -1,5 +1,6 @@
 //! Pure: which ExternalServices a changed object concerns.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use extconn_api::condition::{self, ExternalServiceCondition as Type};
@@ -11,6 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
+use crate::controller::wish::Wish;
 use crate::reconcile::ownership;
 
 /// A reference to an ExternalService.
@@ -22,26 +24,27 @@ pub fn by_owner(object: &impl Resource) -> Option<ExternalServiceRef> {
     Some(ObjectRef::new(&owner.name).within(&owner.namespace))
 }
 
-/// Of a Service: those that list it; the one that it was made for; in the connector namespace,
-/// also those that want its name.
-pub fn by_service(
-    service: &Service,
-    all: &[Arc<ExternalService>],
-    connector_namespace: &str,
-) -> Vec<ExternalServiceRef> {
+/// What those want that a change of this Service concerns: to list it or, in the connector
+/// namespace, to have its name.
+pub fn wishes_for_service(service: &Service, connector_namespace: &str) -> Vec<Wish> {
     let key = ownership::key(service);
-    let wants_name =
-        |es: &ExternalService| key.namespace == connector_namespace && es.name_any() == key.name;
-    all.iter()
-        .filter(|es| wants_name(es) || ownership::listed_services(es).contains(&key))
-        .map(|es| ObjectRef::from_obj(&**es))
-        .chain(by_owner(service))
-        .collect()
+    let name = (key.namespace == connector_namespace).then(|| Wish::Name(key.name.clone()));
+    name.into_iter().chain([Wish::Service(key)]).collect()
 }
 
-/// Of a Gateway that was `before` and is `now`: those whose grant has changed; those with its
-/// source IP, if it reports something else; of these, only the ones that wait for it if all that
-/// has changed is how far it is.
+/// What those want that a change of a Gateway may concern: see [`by_gateway`].
+pub fn wishes_for_gateway(before: Option<&Gateway>, now: Option<&Gateway>) -> Vec<Wish> {
+    let source_ip = now.or(before).map(|g| Wish::SourceIp(g.name_any()));
+    let forwarders = changed_grants(before, now);
+    let names = forwarders
+        .into_iter()
+        .map(|name| Wish::Name(name.to_owned()));
+    source_ip.into_iter().chain(names).collect()
+}
+
+/// Of a Gateway that was `before` and is `now`, among `all`: those whose grant has changed; those
+/// with its source IP, if it reports something else; of these, only the ones that wait for it if
+/// all that has changed is how far it is.
 ///
 /// A Gateway is shared, and each change of one grant changes its generation and status: if all
 /// looked at each, setting up many would take the square of their number.
@@ -56,16 +59,7 @@ pub fn by_gateway(
     else {
         return vec![];
     };
-    let grants = |gateway: Option<&Gateway>| -> Vec<ForwarderGrant> {
-        gateway
-            .map(|g| g.spec.forwarders.clone())
-            .unwrap_or_default()
-    };
-    let (grants_before, grants_now) = (grants(before), grants(now));
-    let differ = |name: &str| {
-        let grant = |grants: &[ForwarderGrant]| grants.iter().find(|g| g.name == name).cloned();
-        grant(&grants_before) != grant(&grants_now)
-    };
+    let changed = changed_grants(before, now);
     let news = before.map(reported) != now.map(reported);
     all.iter()
         .filter(|es| {
@@ -74,9 +68,25 @@ pub fn by_gateway(
                 .sources
                 .iter()
                 .any(|source| source.source_ip == name);
-            (uses && (news || !is_programmed(es))) || differ(&es.name_any())
+            (uses && (news || !is_programmed(es))) || changed.contains(&*es.name_any())
         })
         .map(|es| ObjectRef::from_obj(&**es))
+        .collect()
+}
+
+/// The forwarders to which one grants something else than the other.
+fn changed_grants<'a>(before: Option<&'a Gateway>, now: Option<&'a Gateway>) -> BTreeSet<&'a str> {
+    let grants = |gateway: Option<&'a Gateway>| -> BTreeMap<&'a str, &'a ForwarderGrant> {
+        let grants = gateway
+            .into_iter()
+            .flat_map(|gateway| &gateway.spec.forwarders);
+        grants.map(|grant| (&*grant.name, grant)).collect()
+    };
+    let (before, now) = (grants(before), grants(now));
+    let names = before.keys().chain(now.keys());
+    names
+        .filter(|name| before.get(*name) != now.get(*name))
+        .copied()
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! A cluster written down as YAML, for tests of the pure steps.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use extconn_api::permission::{Namespaces, Trust};
@@ -9,7 +10,9 @@ use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::Event;
 use serde::de::DeserializeOwned;
 
-use crate::controller::stores::Stores;
+use crate::controller::index::{Index, index};
+use crate::controller::stores::{self, Stores};
+use crate::controller::wish::Wish;
 use crate::reconcile::observe::{Observed, observe};
 use crate::reconcile::validate::{Validated, validate};
 use crate::settings::{PodOptions, Settings};
@@ -94,18 +97,25 @@ pub fn validated(documents: &str) -> Validated {
 }
 
 fn stores(documents: &str) -> Stores {
+    let (external_services, external_services_by_wish) = indexed(documents, Wish::of);
+    let (gateways, gateways_by_grant) = indexed(documents, stores::granted);
+    let (role_bindings, role_bindings_by_owner) = indexed(documents, stores::owner);
+    let (_, pods_by_owner) = indexed(documents, stores::owner);
     Stores {
         connector_namespace: names::CONNECTOR_NAMESPACE.into(),
         all_seen: vec![],
-        external_services: store(documents),
+        external_services,
+        external_services_by_wish,
         services: store(documents),
         forwarders: store(documents),
-        gateways: store(documents),
+        gateways,
+        gateways_by_grant,
         deployments: store(documents),
         service_accounts: store(documents),
         roles: store(documents),
-        role_bindings: store(documents),
-        pods: store(documents),
+        role_bindings,
+        role_bindings_by_owner,
+        pods_by_owner,
     }
 }
 
@@ -113,11 +123,22 @@ fn store<K>(documents: &str) -> Store<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
 {
+    indexed(documents, |_| Vec::<()>::new()).0
+}
+
+fn indexed<K, T>(documents: &str, tags: fn(&K) -> Vec<T>) -> (Store<K>, Index<K, T>)
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+    T: Clone + Eq + Hash,
+{
     let (store, mut writer) = reflector::store();
+    let (index, mut indexer) = index(store.clone(), tags);
     for object in of_kind(documents) {
-        writer.apply_watcher_event(&Event::Apply(object));
+        let event = Event::Apply(object);
+        writer.apply_watcher_event(&event);
+        indexer.see(&event);
     }
-    store
+    (store, index)
 }
 
 /// The objects of one kind. `apiVersion` may be left out.

@@ -71,31 +71,18 @@ pub fn observe(external_service: Arc<ExternalService>, stores: &Stores) -> Obser
             Some((name, service))
         })
         .collect();
-    let source_ips: BTreeSet<&str> = external_service
-        .spec
-        .sources
-        .iter()
-        .map(|s| s.source_ip.as_str())
-        .collect();
-    let gateways = stores
-        .gateways
-        .state_filter(|gateway| {
-            source_ips.contains(gateway.name_any().as_str())
-                || gateway
-                    .spec
-                    .forwarders
-                    .iter()
-                    .any(|grant| grant.name == key.name)
-        })
-        .into_iter()
+    let connector = &stores.connector_namespace;
+    let sources = external_service.spec.sources.iter();
+    let named = sources.filter_map(|s| stores.gateways.get(&object_ref(connector, &s.source_ip)));
+    let granting = stores
+        .gateways_by_grant
+        .with(std::slice::from_ref(&key.name));
+    let gateways = named
+        .chain(granting)
         .map(|gateway| (gateway.name_any(), gateway))
         .collect();
-    let pods = stores
-        .pods
-        .state_filter(|pod| ownership::is_made_for(pod, &key))
-        .iter()
-        .map(|pod| pod.name_any())
-        .collect();
+    let pods = stores.pods_by_owner.with(std::slice::from_ref(&key));
+    let pods = pods.iter().map(|pod| pod.name_any()).collect();
     let children = children(&key, stores);
     Observed {
         external_service,
@@ -119,8 +106,8 @@ fn children(key: &NamespacedName, stores: &Stores) -> Children {
             .get(&object_ref(namespace, &workload)),
         role: stores.roles.get(&object_ref(namespace, &workload)),
         role_bindings: stores
-            .role_bindings
-            .state_filter(|binding| ownership::is_made_for(binding, key)),
+            .role_bindings_by_owner
+            .with(std::slice::from_ref(key)),
     }
 }
 
