@@ -10,7 +10,8 @@ mod saved;
 mod transaction;
 
 use ruleset::Ruleset;
-use transaction::{JumpChange, jump_changes, transaction};
+use saved::Saved;
+use transaction::transaction;
 
 pub use programs::BackEnd;
 
@@ -32,14 +33,10 @@ pub enum NatError {
         reason: String,
     },
     /// The programs say that all went well, and the rules are others than those written.
-    #[error("rules in chain {chain} read back as {present:?} after {wanted:?} was written")]
+    #[error("rules that were written read back as others; what still differs: {difference}")]
     ReadBack {
-        /// First chain that differs.
-        chain: String,
-        /// What it holds.
-        present: Vec<String>,
-        /// What was written.
-        wanted: Vec<String>,
+        /// What would have to be written again.
+        difference: String,
     },
 }
 
@@ -66,53 +63,46 @@ pub async fn remove_rules() -> Result<(), NatError> {
 
 impl BackEnd {
     /// Makes the host's rules those of `wanted`: reads them, writes what differs, and reads them
-    /// again. Chains that are right are not touched, and nobody else's are.
+    /// again. Rules that are right are not touched, and nobody else's are.
     pub(crate) async fn make(self, wanted: &Ruleset) -> Result<(), NatError> {
-        if self.write_difference(wanted).await? {
-            let present = self.saved().await?.chains;
-            for (chain, lines) in wanted.lines() {
-                let read = present.get(&chain).cloned().unwrap_or_default();
-                if read != lines {
-                    return Err(NatError::ReadBack {
-                        chain: chain.name,
-                        present: read,
-                        wanted: lines,
-                    });
-                }
-            }
-        }
-        Ok(())
+        let present = self.saved().await?;
+        self.mend(&present, wanted).await
     }
 
-    /// Whether anything differed.
-    async fn write_difference(self, wanted: &Ruleset) -> Result<bool, NatError> {
-        let wanted = wanted.lines();
-        let present = self.saved().await?;
-        let jumps = jump_changes(&present, &wanted);
-        let chains = transaction(&present.chains, &wanted);
-        let differed = !jumps.is_empty() || chains.is_some();
-        // A chain cannot be removed while a jump leads to it, nor led to before it is there.
-        for change in &jumps {
-            if let JumpChange::Delete(jump) = change {
-                self.delete_jump(jump.clone()).await?;
-            }
+    /// As [`BackEnd::make`] for rules that have been read.
+    pub(crate) async fn mend(self, present: &Saved, wanted: &Ruleset) -> Result<(), NatError> {
+        let wanted = Saved::of_difference(wanted, &Ruleset::default());
+        let Some(difference) = transaction(present, &wanted) else {
+            return Ok(());
+        };
+        self.restore(difference).await?;
+        match transaction(&self.saved().await?, &wanted) {
+            None => Ok(()),
+            Some(difference) => Err(NatError::ReadBack { difference }),
         }
-        if let Some(chains) = chains {
-            self.restore(chains).await?;
-        }
-        for change in jumps {
-            if let JumpChange::Insert(hook) = change {
-                self.insert_jump(hook).await?;
-            }
-        }
-        Ok(differed)
+    }
+
+    /// Makes the host's rules those of `wanted`: reads them and writes what differs, taking it on
+    /// trust that they are what was written.
+    pub(crate) async fn write(self, wanted: &Ruleset) -> Result<(), NatError> {
+        let wanted = Saved::of_difference(wanted, &Ruleset::default());
+        self.restore_if_any(transaction(&self.saved().await?, &wanted))
+            .await
     }
 
     /// Makes the host's rules those of `wanted`, taking it on trust that they are those of
-    /// `present`. The jumps must be right.
+    /// `present`. Reads nothing: what is not as believed is an error, or the next look's to mend.
     pub(crate) async fn change(self, present: &Ruleset, wanted: &Ruleset) -> Result<(), NatError> {
-        match transaction(&present.lines(), &wanted.lines()) {
-            Some(chains) => self.restore(chains).await,
+        let difference = transaction(
+            &Saved::of_difference(present, wanted),
+            &Saved::of_difference(wanted, present),
+        );
+        self.restore_if_any(difference).await
+    }
+
+    async fn restore_if_any(self, difference: Option<String>) -> Result<(), NatError> {
+        match difference {
+            Some(difference) => self.restore(difference).await,
             None => Ok(()),
         }
     }

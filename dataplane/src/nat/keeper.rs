@@ -11,10 +11,14 @@ use tracing::{info, warn};
 use super::NatError;
 use super::programs::BackEnd;
 use super::ruleset::Ruleset;
+use super::saved::Saved;
 use crate::gateway::RulesState;
 
 /// Time between two looks at the rules: they are repaired within 5 s.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Time after the last look at which a change has to wait for the next one, so that there is one
+/// however fast changes come. Before that a change ends the look: many rules take long to read.
+const LOOK_AT_LATEST: Duration = Duration::from_secs(4);
 /// Time before a failed write is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -83,31 +87,54 @@ async fn keep(
     info!(?back_end, "nat rules are written by iptables");
     // What is in the kernel, as far as is known.
     let mut present: Option<Arc<Ruleset>> = None;
+    let mut looked_at = Instant::now();
     loop {
         let ruleset = Arc::new(wanted.ruleset);
         let written = write(back_end, present.take(), &ruleset).await;
+        let mut look_at = match &written {
+            Ok(Trusted::AsRead) => looked_at + LOOK_EVERY,
+            Ok(Trusted::AsWritten) => Instant::now(),
+            Err(_) => Instant::now() + RETRY_AFTER,
+        };
         present = written.is_ok().then(|| Arc::clone(&ruleset));
+        let written = written.map(drop);
         publish(&state_tx, &written);
         // Whoever asked may have gone.
         let _ = wanted.written_tx.send(written);
         wanted = loop {
-            let pause = if present.is_some() {
-                LOOK_EVERY
-            } else {
-                RETRY_AFTER
+            let look = async {
+                sleep_until(look_at).await;
+                back_end.saved().await
             };
-            tokio::select! {
-                next = wanted_rx.recv() => match next {
+            let may_wait = looked_at.elapsed() < LOOK_AT_LATEST;
+            let read = tokio::select! {
+                biased;
+                next = wanted_rx.recv(), if may_wait => match next {
                     Some(next) => break next,
                     None => return,
                 },
-                () = sleep_until(Instant::now() + pause) => {}
-            }
-            let made = make(back_end, &ruleset).await;
+                read = look => read,
+            };
+            let made = mend(back_end, read, &ruleset).await;
+            looked_at = Instant::now();
+            look_at = looked_at
+                + if made.is_ok() {
+                    LOOK_EVERY
+                } else {
+                    RETRY_AFTER
+                };
             present = made.is_ok().then(|| Arc::clone(&ruleset));
             publish(&state_tx, &made);
         };
     }
+}
+
+/// How it is known that rules are in the kernel.
+enum Trusted {
+    /// A look has found those that were changed since.
+    AsRead,
+    /// The programs say so.
+    AsWritten,
 }
 
 /// Writes what changed if it is known what is there, else looks first.
@@ -115,24 +142,37 @@ async fn write(
     back_end: BackEnd,
     present: Option<Arc<Ruleset>>,
     wanted: &Ruleset,
-) -> Result<(), NatError> {
-    match present {
-        // Somebody may have changed what is there: then it is looked at.
-        Some(present) if present.0.is_empty() == wanted.0.is_empty() => {
-            match back_end.change(&present, wanted).await {
-                Ok(()) => Ok(()),
-                Err(_) => make(back_end, wanted).await,
-            }
-        }
-        _ => make(back_end, wanted).await,
+) -> Result<Trusted, NatError> {
+    // Somebody may have changed what is there: then it is looked at.
+    if let Some(present) = present
+        && back_end.change(&present, wanted).await.is_ok()
+    {
+        return Ok(Trusted::AsRead);
     }
+    let written = back_end.write(wanted).await;
+    nothing_if_not_installed(written, wanted).map(|()| Trusted::AsWritten)
 }
 
-async fn make(back_end: BackEnd, wanted: &Ruleset) -> Result<(), NatError> {
-    match back_end.make(wanted).await {
-        // No rules are wanted, and where iptables is not, there are none.
+async fn mend(
+    back_end: BackEnd,
+    read: Result<Saved, NatError>,
+    wanted: &Ruleset,
+) -> Result<(), NatError> {
+    let mended = match read {
+        Ok(present) => back_end.mend(&present, wanted).await,
+        Err(error) => Err(error),
+    };
+    nothing_if_not_installed(mended, wanted)
+}
+
+/// No rules are wanted, and where iptables is not, there are none.
+fn nothing_if_not_installed(
+    result: Result<(), NatError>,
+    wanted: &Ruleset,
+) -> Result<(), NatError> {
+    match result {
         Err(NatError::NotInstalled { .. }) if wanted.0.is_empty() => Ok(()),
-        made => made,
+        result => result,
     }
 }
 

@@ -33,42 +33,38 @@ fn fate(ruleset: &Ruleset, mut packet: Packet) -> Fate {
         packet.led = true;
     }
     match walk(ruleset, Table::Filter, relay.to, packet) {
-        Some(Action::Reject) => Fate::Reset,
+        // The hook leaves out what was let in before.
+        Some(Action::Reject) if !packet.established => Fate::Reset,
         _ => Fate::Delivered(packet.destination),
     }
 }
 
-/// The action that decides in a chain, if one does.
+/// The action that decides in a chain, if one does. The order of rules decides nothing: all those
+/// that fit say the same.
 fn walk(ruleset: &Ruleset, table: Table, name: &str, packet: Packet) -> Option<Action> {
     let chain = Chain {
         table,
         name: name.to_owned(),
     };
-    for rule in ruleset.0.get(&chain)? {
-        let matches = rule.source.is_none_or(|source| source == packet.source)
+    let fitting = ruleset.0.get(&chain)?.iter().filter(|rule| {
+        rule.source.is_none_or(|source| source == packet.source)
             && rule
                 .destination
                 .is_none_or(|ip| ip == *packet.destination.ip())
             && rule
                 .port
                 .is_none_or(|port| port == packet.destination.port())
-            && match rule.connection {
-                None => true,
-                Some(Connection::Established) => packet.established,
-                Some(Connection::NotLed) => !packet.led,
-            };
-        match (&rule.action, matches) {
-            (_, false) => {}
-            (Action::Return, true) => return None,
-            (Action::Jump(to), true) => {
-                if let Some(decided) = walk(ruleset, table, to, packet) {
-                    return Some(decided);
-                }
-            }
-            (action, true) => return Some(action.clone()),
-        }
-    }
-    None
+            && (rule.connection == Connection::Any || !packet.led)
+    });
+    let mut decided: Vec<Action> = fitting
+        .filter_map(|rule| match &rule.action {
+            Action::Jump(to) => walk(ruleset, table, to, packet),
+            action => Some(action.clone()),
+        })
+        .collect();
+    decided.dedup();
+    assert!(decided.len() <= 1, "{name}: {decided:?}");
+    decided.pop()
 }
 
 const TARGET: &str = "203.0.113.7";
@@ -139,6 +135,22 @@ fn what_does_not_concern_us_passes_untouched() {
         check(source, "192.0.2.1:80", delivered("192.0.2.1:80"));
         check(source, "192.0.2.10:22", delivered("192.0.2.10:22"));
         check(source, "192.0.2.11:443", delivered("192.0.2.11:443"));
+    }
+}
+
+/// The kernel chooses relay ports, and may choose one that is granted somewhere.
+#[test]
+fn a_relay_port_that_is_also_granted_keeps_nobody_out() {
+    let grant = |port| IngressGrant {
+        listen: SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 10), port),
+        peer: TARGET.parse().unwrap(),
+    };
+    let relay_ports = BTreeMap::from([(80, 40_080), (40_080, 40_081)]);
+    let ruleset = Ruleset::new(&[grant(80), grant(40_080)], &relay_ports);
+    for (dialled, relay) in relay_ports {
+        let dials = packet(TARGET, &format!("192.0.2.10:{dialled}"));
+        let expect = delivered(&format!("192.0.2.10:{relay}"));
+        assert_eq!(fate(&ruleset, dials), expect);
     }
 }
 

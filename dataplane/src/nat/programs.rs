@@ -5,14 +5,13 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use iptables::IPTables;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::NatError;
-use super::ruleset::{Hook, Table};
-use super::saved::{Jump, Saved};
+use super::ruleset::Table;
+use super::saved::Saved;
 
 /// Seconds to wait for another program that holds iptables' lock.
 const LOCK_SECONDS: &str = "5";
@@ -67,11 +66,9 @@ impl BackEnd {
     /// # Errors
     /// `iptables-save` failed.
     pub(crate) async fn saved(self) -> Result<Saved, NatError> {
-        let mut text = String::new();
-        for table in Table::ALL {
-            text += &self.run_save(table).await?;
-        }
-        Ok(Saved::parse(&text))
+        let [nat, filter] = Table::ALL.map(|table| self.run_save(table));
+        let (nat, filter) = tokio::try_join!(nat, filter)?;
+        Ok(Saved::parse(&(nat + &filter)))
     }
 
     async fn run_save(self, table: Table) -> Result<String, NatError> {
@@ -88,47 +85,6 @@ impl BackEnd {
         let program = format!("{}-restore", self.iptables());
         let arguments = ["--noflush", "-w", LOCK_SECONDS];
         run(&program, &arguments, Some(transaction)).await.map(drop)
-    }
-
-    /// Leads packets of a built-in chain to ours.
-    ///
-    /// # Errors
-    /// iptables failed.
-    pub(crate) async fn insert_jump(self, hook: Hook) -> Result<(), NatError> {
-        self.blocking(move |iptables| {
-            iptables.insert(hook.table.name(), hook.from, &hook.rule(), 1)
-        })
-        .await
-    }
-
-    /// Leads them there no longer.
-    ///
-    /// # Errors
-    /// iptables failed.
-    pub(crate) async fn delete_jump(self, jump: Jump) -> Result<(), NatError> {
-        self.blocking(move |iptables| iptables.delete(jump.table.name(), &jump.from, &jump.rule))
-            .await
-    }
-
-    /// Runs the crate's blocking calls where they disturb nobody.
-    async fn blocking(
-        self,
-        call: impl FnOnce(&IPTables) -> Result<(), Box<dyn std::error::Error>> + Send + 'static,
-    ) -> Result<(), NatError> {
-        let failed = move |reason| NatError::Command {
-            program: self.iptables().to_owned(),
-            reason,
-        };
-        let iptables = IPTables {
-            cmd: self.iptables(),
-            has_check: true,
-            has_wait: true,
-            is_numeric: true,
-        };
-        tokio::task::spawn_blocking(move || call(&iptables).map_err(|error| error.to_string()))
-            .await
-            .map_err(|error| failed(error.to_string()))?
-            .map_err(failed)
     }
 }
 

@@ -45,6 +45,15 @@ impl Chain {
             name: format!("{CHAIN_PREFIX}{source_ip}"),
         }
     }
+
+    /// The address is written in hexadecimal: a name of iptables has at most 28 characters.
+    fn of_dialled(listen: SocketAddrV4) -> Self {
+        let source_ip = listen.ip().to_bits();
+        Self {
+            table: Table::Nat,
+            name: format!("{CHAIN_PREFIX}{source_ip:08X}-{}", listen.port()),
+        }
+    }
 }
 
 /// A chain of the kernel from which packets come to one of ours.
@@ -53,6 +62,8 @@ pub(crate) struct Hook {
     pub(crate) table: Table,
     pub(crate) from: &'static str,
     pub(crate) to: &'static str,
+    /// Packets that come, if not all do.
+    pub(crate) packets: &'static str,
     /// For whoever lists the rules of the host.
     pub(crate) comment: &'static str,
 }
@@ -63,12 +74,15 @@ impl Hook {
             table: Table::Nat,
             from: "PREROUTING",
             to: "EXTCONN-DIALLED",
+            packets: "",
             comment: "extconn: external servers dial source IPs",
         },
         Self {
             table: Table::Filter,
             from: "INPUT",
             to: "EXTCONN-RELAY",
+            // A connection that was let in before is looked at no more, whatever changes.
+            packets: "-p tcp -m conntrack ! --ctstate RELATED,ESTABLISHED ",
             comment: "extconn: nobody else does",
         },
     ];
@@ -82,22 +96,18 @@ impl Hook {
 
     /// The jump, without the chain that it is in.
     pub(crate) fn rule(self) -> String {
-        let Self { to, comment, .. } = self;
-        format!("-m comment --comment \"{comment}\" -j {to}")
+        let Self {
+            packets,
+            to,
+            comment,
+            ..
+        } = self;
+        format!("{packets}-m comment --comment \"{comment}\" -j {to}")
     }
 }
 
-/// State of a connection as conntrack knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connection {
-    /// Its first packet has been let in before.
-    Established,
-    /// No rule has led it elsewhere.
-    NotLed,
-}
-
 /// What becomes of a packet that a rule matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Action {
     /// Goes on in another chain and comes back.
     Jump(String),
@@ -105,20 +115,40 @@ pub(crate) enum Action {
     Lead(SocketAddrV4),
     /// Is answered with a reset.
     Reject,
-    /// Goes back to where it came from.
-    Return,
+}
+
+/// Connections that a rule is for, as conntrack knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Connection {
+    /// Whatever has become of them.
+    Any,
+    /// No rule has led them elsewhere.
+    NotLed,
 }
 
 /// A rule for TCP packets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
     pub(crate) source: Option<Ipv4Addr>,
     pub(crate) destination: Option<Ipv4Addr>,
     pub(crate) port: Option<u16>,
-    pub(crate) connection: Option<Connection>,
-    /// Which packet it is for.
-    pub(crate) comment: String,
+    pub(crate) connection: Connection,
     pub(crate) action: Action,
+    /// Which packet it is for, where there are few: each costs the kernel a third of a rule.
+    pub(crate) comment: Option<String>,
+}
+
+impl Rule {
+    fn to(action: Action) -> Self {
+        Self {
+            source: None,
+            destination: None,
+            port: None,
+            connection: Connection::Any,
+            action,
+            comment: None,
+        }
+    }
 }
 
 impl fmt::Display for Rule {
@@ -134,26 +164,27 @@ impl fmt::Display for Rule {
         if let Some(port) = self.port {
             write!(f, "-m tcp --dport {port} ")?;
         }
-        match self.connection {
-            Some(Connection::Established) => {
-                f.write_str("-m conntrack --ctstate RELATED,ESTABLISHED ")?;
-            }
-            Some(Connection::NotLed) => f.write_str("-m conntrack ! --ctstate DNAT ")?,
-            None => {}
+        if self.connection == Connection::NotLed {
+            f.write_str("-m conntrack ! --ctstate DNAT ")?;
         }
-        write!(f, "-m comment --comment \"{}\" ", self.comment)?;
+        if let Some(comment) = &self.comment {
+            write!(f, "-m comment --comment \"{comment}\" ")?;
+        }
         match &self.action {
             Action::Jump(chain) => write!(f, "-j {chain}"),
             Action::Lead(to) => write!(f, "-j DNAT --to-destination {to}"),
             Action::Reject => f.write_str("-j REJECT --reject-with tcp-reset"),
-            Action::Return => f.write_str("-j RETURN"),
         }
     }
 }
 
-/// All rules of a gateway: one entry per chain, rules in order.
+/// All rules of a gateway: one entry per chain. The order of a chain's rules decides nothing: no
+/// packet fits two of them that do different things.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ruleset(pub(crate) BTreeMap<Chain, Vec<Rule>>);
+pub(crate) struct Ruleset(pub(crate) BTreeMap<Chain, BTreeSet<Rule>>);
+
+/// Peers that may dial one port of one source IP, and where its relay accepts.
+type Dialled = BTreeMap<SocketAddrV4, (SocketAddrV4, BTreeSet<Ipv4Addr>)>;
 
 impl Ruleset {
     /// Rules that lead each granted connection to the relay port of the port that it dials, and
@@ -162,103 +193,102 @@ impl Ruleset {
         grants: impl IntoIterator<Item = &'a IngressGrant>,
         relay_ports: &BTreeMap<u16, u16>,
     ) -> Self {
-        let mut by_source_ip: BTreeMap<Ipv4Addr, Vec<(IngressGrant, u16)>> = BTreeMap::new();
-        let mut used: BTreeSet<u16> = BTreeSet::new();
-        for grant in grants {
-            if let Some(relay) = relay_ports.get(&grant.listen.port()) {
-                let of_source_ip = by_source_ip.entry(*grant.listen.ip()).or_default();
-                of_source_ip.push((*grant, *relay));
-                used.insert(*relay);
+        let mut dialled = Dialled::new();
+        for IngressGrant { listen, peer } in grants {
+            if let Some(relay) = relay_ports.get(&listen.port()) {
+                let relay = SocketAddrV4::new(*listen.ip(), *relay);
+                let (_, peers) = dialled.entry(*listen).or_insert((relay, BTreeSet::new()));
+                peers.insert(*peer);
             }
         }
-        if by_source_ip.is_empty() {
-            return Self::default();
+        let mut ruleset = Self::default();
+        for (listen, (relay, peers)) in dialled {
+            ruleset.lead(listen, relay, &peers);
+            ruleset.keep_out(listen, relay);
         }
-        let [dialled, relay] = Hook::ALL.map(Hook::chain);
-        let mut chains = BTreeMap::new();
-        let of_source_ips = |table| by_source_ip.keys().map(move |ip| to_source_ip(table, *ip));
-        chains.insert(dialled, of_source_ips(Table::Nat).collect());
-        let rules = std::iter::once(let_in_before())
-            .chain(used.into_iter().map(not_led))
-            .chain(of_source_ips(Table::Filter));
-        chains.insert(relay, rules.collect());
-        for (source_ip, grants) in &by_source_ip {
-            let leads = grants.iter().map(|(grant, relay)| lead(grant, *relay));
-            let chain = Chain::of_source_ip(Table::Nat, *source_ip);
-            chains.insert(chain, leads.collect());
-            let ports: BTreeSet<_> = grants.iter().map(|(grant, _)| grant.listen).collect();
-            let chain = Chain::of_source_ip(Table::Filter, *source_ip);
-            chains.insert(chain, ports.into_iter().map(nobody_else).collect());
-        }
-        Self(chains)
+        ruleset
     }
 
-    /// As `iptables-save` prints them: one entry per chain, rules without the chain's name.
-    pub(crate) fn lines(&self) -> BTreeMap<Chain, Vec<String>> {
-        let lines = |rules: &Vec<Rule>| rules.iter().map(Rule::to_string).collect();
+    /// Leads peers from a port to its relay. More than one get a chain of their own, so that none
+    /// is long: a packet walks along it, and so does iptables to find one that is to be removed.
+    fn lead(&mut self, listen: SocketAddrV4, relay: SocketAddrV4, peers: &BTreeSet<Ipv4Addr>) {
+        let [hook, _] = Hook::ALL.map(Hook::chain);
+        let of_source_ip = Chain::of_source_ip(Table::Nat, *listen.ip());
+        let lead = |peer: &Ipv4Addr| Rule {
+            source: Some(*peer),
+            ..Rule::to(Action::Lead(relay))
+        };
+        let to_source_ip = Rule {
+            destination: Some(*listen.ip()),
+            comment: Some(format!("to source IP {}", listen.ip())),
+            ..Rule::to(Action::Jump(of_source_ip.name.clone()))
+        };
+        self.add(hook, to_source_ip);
+        let port = Some(listen.port());
+        if peers.len() == 1 {
+            for peer in peers {
+                let rule = Rule { port, ..lead(peer) };
+                self.add(of_source_ip.clone(), rule);
+            }
+            return;
+        }
+        let of_dialled = Chain::of_dialled(listen);
+        let to_port = Rule {
+            port,
+            comment: Some(format!("dials {listen}")),
+            ..Rule::to(Action::Jump(of_dialled.name.clone()))
+        };
+        self.add(of_source_ip, to_port);
+        self.0.insert(of_dialled, peers.iter().map(lead).collect());
+    }
+
+    /// Rejects what was not led: who dials the port and is no peer, and who dials its relay.
+    fn keep_out(&mut self, listen: SocketAddrV4, relay: SocketAddrV4) {
+        let [_, hook] = Hook::ALL.map(Hook::chain);
+        let of_source_ip = Chain::of_source_ip(Table::Filter, *listen.ip());
+        let dials_relay = Rule {
+            port: Some(relay.port()),
+            connection: Connection::NotLed,
+            comment: Some(format!("dials relay port {} itself", relay.port())),
+            ..Rule::to(Action::Reject)
+        };
+        let to_source_ip = Rule {
+            destination: Some(*listen.ip()),
+            connection: Connection::NotLed,
+            comment: Some(format!("not led from source IP {}", listen.ip())),
+            ..Rule::to(Action::Jump(of_source_ip.name.clone()))
+        };
+        let dials_port = Rule {
+            port: Some(listen.port()),
+            ..Rule::to(Action::Reject)
+        };
+        self.add(hook.clone(), dials_relay);
+        self.add(hook, to_source_ip);
+        self.add(of_source_ip, dials_port);
+    }
+
+    fn add(&mut self, chain: Chain, rule: Rule) {
+        self.0.entry(chain).or_default().insert(rule);
+    }
+
+    /// Chains that are not the same in `other`.
+    pub(crate) fn lines_unlike(&self, other: &Self) -> Lines {
         let chains = self.0.iter();
         chains
-            .map(|(chain, rules)| (chain.clone(), lines(rules)))
+            .filter(|(chain, rules)| other.0.get(*chain) != Some(*rules))
+            .map(|(chain, rules)| {
+                let lines = rules.iter().map(Rule::to_string);
+                (chain.clone(), lines.collect())
+            })
             .collect()
     }
-}
 
-fn rule(comment: String, action: Action) -> Rule {
-    Rule {
-        source: None,
-        destination: None,
-        port: None,
-        connection: None,
-        comment,
-        action,
+    /// Hooks of the chains that there are.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = Hook> {
+        let hooks = Hook::ALL.into_iter();
+        hooks.filter(|hook| self.0.contains_key(&hook.chain()))
     }
 }
 
-fn to_source_ip(table: Table, source_ip: Ipv4Addr) -> Rule {
-    let chain = Chain::of_source_ip(table, source_ip);
-    Rule {
-        destination: Some(source_ip),
-        ..rule(
-            format!("to source IP {source_ip}"),
-            Action::Jump(chain.name),
-        )
-    }
-}
-
-fn lead(grant: &IngressGrant, relay: u16) -> Rule {
-    let IngressGrant { listen, peer } = grant;
-    let to = SocketAddrV4::new(*listen.ip(), relay);
-    Rule {
-        source: Some(*peer),
-        destination: Some(*listen.ip()),
-        port: Some(listen.port()),
-        ..rule(format!("{peer} dials {listen}"), Action::Lead(to))
-    }
-}
-
-/// Rules before this one see the first packet of a connection only, the ones behind it see it once.
-fn let_in_before() -> Rule {
-    Rule {
-        connection: Some(Connection::Established),
-        ..rule("let in before".to_owned(), Action::Return)
-    }
-}
-
-fn not_led(relay: u16) -> Rule {
-    Rule {
-        port: Some(relay),
-        connection: Some(Connection::NotLed),
-        ..rule(format!("dials relay port {relay} itself"), Action::Reject)
-    }
-}
-
-fn nobody_else(listen: SocketAddrV4) -> Rule {
-    Rule {
-        destination: Some(*listen.ip()),
-        port: Some(listen.port()),
-        ..rule(
-            format!("not the peer that may dial {listen}"),
-            Action::Reject,
-        )
-    }
-}
+/// Rules by chain, as `iptables-save` prints them, without the chain's name.
+pub(crate) type Lines = BTreeMap<Chain, Vec<String>>;

@@ -1,8 +1,6 @@
 //! Pure: what `iptables-save` prints, as far as it is ours.
 
-use std::collections::BTreeMap;
-
-use super::ruleset::{CHAIN_PREFIX, Chain, Table};
+use super::ruleset::{CHAIN_PREFIX, Chain, Hook, Lines, Ruleset, Table};
 
 /// A rule of somebody's chain that leads into one of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,16 +11,36 @@ pub(crate) struct Jump {
     pub(crate) rule: String,
 }
 
+impl Jump {
+    /// As it is wanted.
+    pub(crate) fn of_hook(hook: Hook) -> Self {
+        Self {
+            table: hook.table,
+            from: hook.from.to_owned(),
+            rule: hook.rule(),
+        }
+    }
+}
+
 /// What is ours of the rules of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Saved {
     /// One entry per chain, rules in order and without the chain's name.
-    pub(crate) chains: BTreeMap<Chain, Vec<String>>,
+    pub(crate) chains: Lines,
     /// In the order of their chain.
     pub(crate) jumps: Vec<Jump>,
 }
 
 impl Saved {
+    /// What `iptables-save` will print when all is as wanted, of those chains that `other` does not
+    /// have the same.
+    pub(crate) fn of_difference(wanted: &Ruleset, other: &Ruleset) -> Self {
+        Self {
+            chains: wanted.lines_unlike(other),
+            jumps: wanted.hooks().map(Jump::of_hook).collect(),
+        }
+    }
+
     /// Reads the output of `iptables-save`. Lines of others are skipped, whatever they say.
     pub(crate) fn parse(text: &str) -> Self {
         let mut saved = Self::default();
@@ -77,6 +95,8 @@ fn leads_to_us(rule: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use extconn_dataplane::gateway::GatewayConfig;
+use extconn_dataplane::gateway::{GatewayConfig, IngressGrant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -59,6 +59,30 @@ async fn a_third_host_is_refused_at_the_source_ip_and_at_the_relay_port() {
     assert_eq!(knock(&world, THIRD_HOST, relay).await, refused);
     assert_eq!(knock(&world, *TARGET.ip(), relay).await, refused);
     assert_eq!(knock(&world, *TARGET.ip(), DIALLED).await, None);
+}
+
+#[tokio::test]
+async fn each_of_several_peers_of_a_port_comes_and_goes_by_itself() {
+    let world = World::start().await;
+    let _service = world.network.cluster.run(bind(SERVICE)).await;
+    let refused = Some(ErrorKind::ConnectionRefused);
+    let with_third_host = {
+        let mut config = world.gateway_config();
+        let grant = IngressGrant {
+            listen: DIALLED,
+            peer: THIRD_HOST,
+        };
+        config.ingress.insert(grant, "shop".to_owned());
+        config
+    };
+    for _ in 0..2 {
+        world.configure_gateway(with_third_host.clone()).await;
+        assert_eq!(knock(&world, *TARGET.ip(), DIALLED).await, None);
+        assert_eq!(knock(&world, THIRD_HOST, DIALLED).await, None);
+        world.configure_gateway(world.gateway_config()).await;
+        assert_eq!(knock(&world, *TARGET.ip(), DIALLED).await, None);
+        assert_eq!(knock(&world, THIRD_HOST, DIALLED).await, refused);
+    }
 }
 
 #[tokio::test]

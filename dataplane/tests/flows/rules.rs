@@ -1,14 +1,17 @@
 //! The rules in the kernel, with both back ends of iptables.
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use extconn_dataplane::gateway::{BackEnd, Gateway, GatewayOptions, RulesState};
+use extconn_dataplane::gateway::{
+    BackEnd, Gateway, GatewayConfig, GatewayOptions, IngressGrant, RulesState,
+};
 use extconn_dataplane::identity::PrivateKey;
 use tokio::time::timeout;
 
 use crate::host::Host;
-use crate::world::{PATIENCE, gateway_config};
+use crate::world::{PATIENCE, SOURCE_IP_1, gateway_config};
 
 const BACK_ENDS: [(BackEnd, &str); 2] = [
     (BackEnd::Nft, "iptables-nft"),
@@ -40,11 +43,15 @@ impl Ruled {
             gateway: Arc::new(gateway),
             iptables,
         };
-        let gateway = Arc::clone(&ruled.gateway);
         let config = gateway_config(PrivateKey::generate().public_key());
-        let apply = async move { gateway.apply(config).await };
-        ruled.host.run(apply).await.unwrap();
+        ruled.apply(config).await;
         ruled
+    }
+
+    async fn apply(&self, config: GatewayConfig) {
+        let gateway = Arc::clone(&self.gateway);
+        let apply = async move { gateway.apply(config).await };
+        self.host.run(apply).await.unwrap();
     }
 
     /// Rules and chains as they are, without counters and comments of the program.
@@ -103,6 +110,52 @@ async fn rules_are_written_in_front_of_others_and_others_stay() {
         assert!(ours.ends_with("-j EXTCONN-DIALLED"), "{ours}");
         assert_eq!(others, "-A PREROUTING -p tcp -j DOCKER");
         assert!(of("INPUT")[1].contains("--dport 9999"), "{saved:#?}");
+    }
+}
+
+#[tokio::test]
+async fn changes_one_after_another_end_in_the_same_rules_and_chains() {
+    for (back_end, iptables) in BACK_ENDS {
+        let ruled = Ruled::start(back_end, iptables).await;
+        let written = || {
+            let mut saved = ruled.saved();
+            saved.sort();
+            saved
+        };
+        let one = written();
+        let mut config = gateway_config(PrivateKey::generate().public_key());
+        let grant = |port, peer: u8| IngressGrant {
+            listen: SocketAddrV4::new(SOURCE_IP_1, port),
+            peer: Ipv4Addr::new(203, 0, 113, peer),
+        };
+        for (port, peer) in [(80, 8), (80, 9), (443, 7)] {
+            config.ingress.insert(grant(port, peer), "shop".to_owned());
+            ruled.apply(config.clone()).await;
+            let saved = written();
+            let leads = saved.iter().filter(|line| line.contains(" -j DNAT "));
+            assert_eq!(leads.count(), config.ingress.len(), "{saved:#?}");
+        }
+        for (port, peer) in [(80, 8), (443, 7), (80, 9)] {
+            config.ingress.remove(&grant(port, peer));
+            ruled.apply(config.clone()).await;
+        }
+        assert_eq!(written(), one);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_meets_rules_of_which_some_are_gone_is_made_all_the_same() {
+    for (back_end, iptables) in BACK_ENDS {
+        let ruled = Ruled::start(back_end, iptables).await;
+        let right = ruled.saved();
+        let mut config = gateway_config(PrivateKey::generate().public_key());
+        let grants = std::mem::take(&mut config.ingress);
+        ruled.host.command(iptables, "-t nat -F EXTCONN-DIALLED");
+        ruled.apply(config.clone()).await;
+        assert!(!ruled.saved().iter().any(|line| line.contains("EXTCONN")));
+        config.ingress = grants;
+        ruled.apply(config).await;
+        assert_eq!(ruled.saved().len(), right.len());
     }
 }
 

@@ -30,23 +30,40 @@ fn led_in(saved: &str, way: &WayIn) -> Option<u64> {
     if !hook || !reached {
         return None;
     }
-    let own = format!("-A {} ", chain(way));
-    let rules = saved
-        .lines()
-        .filter(|line| line.contains(&own) && line.contains(" -j DNAT "));
-    let fits = |rule: &&str| {
-        let word_after = |flag: &str| {
-            rule.split_whitespace()
-                .skip_while(|word| *word != flag)
-                .nth(1)
-        };
-        let source = word_after("-s").map(|source| source.trim_end_matches("/32"));
-        source == Some(way.peer.as_str())
-            && word_after("--dport") == Some(way.port.to_string().as_str())
-    };
-    let rule = rules.into_iter().find(fits)?;
+    // A port with several peers has a chain of its own; only its rules leave the port out.
+    let port = way.port.to_string();
+    let leads_to_port = |rule: &&&str| word_after(rule, "--dport") == Some(&port);
+    let own = rules_of(saved, &chain(way));
+    let of_port: Vec<&str> = own
+        .iter()
+        .filter(leads_to_port)
+        .filter_map(|jump| word_after(jump, "-j"))
+        .flat_map(|chain| rules_of(saved, chain))
+        .collect();
+    let rule = own
+        .iter()
+        .filter(leads_to_port)
+        .chain(&of_port)
+        .find(|rule| leads(rule, &way.peer))?;
     let packets = rule.trim_start().strip_prefix('[')?.split(':').next()?;
     packets.parse().ok()
+}
+
+fn rules_of<'a>(saved: &'a str, chain: &str) -> Vec<&'a str> {
+    let of_chain = format!("-A {chain} ");
+    let lines = saved.lines();
+    lines.filter(|line| line.contains(&of_chain)).collect()
+}
+
+fn leads(rule: &str, peer: &str) -> bool {
+    let source = word_after(rule, "-s").map(|source| source.trim_end_matches("/32"));
+    rule.contains(" -j DNAT ") && source == Some(peer)
+}
+
+fn word_after<'a>(rule: &'a str, flag: &str) -> Option<&'a str> {
+    let mut words = rule.split_whitespace();
+    words.find(|word| *word == flag)?;
+    words.next()
 }
 
 fn chain(way: &WayIn) -> String {
@@ -112,7 +129,10 @@ mod tests {
 :EXTCONN-DIALLED - [0:0]
 [3:180] -A PREROUTING -m comment --comment \"extconn: external servers dial source IPs\" -j EXTCONN-DIALLED
 [2:120] -A EXTCONN-DIALLED -d 192.0.2.10/32 -p tcp -m comment --comment \"to 192.0.2.10\" -j EXTCONN-192.0.2.10
-[2:120] -A EXTCONN-192.0.2.10 -s 203.0.113.7/32 -d 192.0.2.10/32 -p tcp -m tcp --dport 80 -m comment --comment \"x\" -j DNAT --to-destination 192.0.2.10:40001
+[2:120] -A EXTCONN-192.0.2.10 -s 203.0.113.7/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 192.0.2.10:40001
+[9:540] -A EXTCONN-192.0.2.10 -p tcp -m tcp --dport 443 -m comment --comment \"dials 192.0.2.10:443\" -j EXTCONN-C000020A-443
+[4:240] -A EXTCONN-C000020A-443 -s 203.0.113.7/32 -p tcp -j DNAT --to-destination 192.0.2.10:40002
+[5:300] -A EXTCONN-C000020A-443 -s 203.0.113.8/32 -p tcp -j DNAT --to-destination 192.0.2.10:40002
 COMMIT
 ";
 
@@ -128,6 +148,9 @@ COMMIT
     fn the_rule_counts_what_it_has_led_in() {
         assert_eq!(led_in(SAVED, &way(80, "203.0.113.7")), Some(2));
         assert_eq!(led_in(SAVED, &way(8, "203.0.113.7")), None);
+        assert_eq!(led_in(SAVED, &way(443, "203.0.113.7")), Some(4));
+        assert_eq!(led_in(SAVED, &way(443, "203.0.113.8")), Some(5));
+        assert_eq!(led_in(SAVED, &way(80, "203.0.113.8")), None);
         assert_eq!(led_in(SAVED, &way(80, "203.0.113.70")), None);
     }
 
