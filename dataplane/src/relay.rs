@@ -3,8 +3,10 @@
 
 pub(crate) mod counters;
 pub(crate) mod dial;
+mod silence;
 pub(crate) mod socket;
 pub(crate) mod table;
+mod watch;
 
 use std::future::poll_fn;
 use std::io;
@@ -20,6 +22,7 @@ use crate::tunnel::frame::MAX_DATA_LEN;
 use crate::tunnel::reason::Reason;
 use counters::Bytes;
 use socket::ProxiedSocket;
+use watch::Watch;
 
 /// Bytes that a flow reads at first, and at least. Doubled while reads fill it: a connection that
 /// sends little holds little.
@@ -98,6 +101,7 @@ async fn both_halves(
     let mut download = pin!(download(socket, flow, transferred));
     let mut vanished = pin!(socket.stream.ready(Interest::ERROR));
     let (mut uploading, mut downloading, mut watching) = (true, true, true);
+    let mut watch = Watch::default();
     poll_fn(|cx| {
         if downloading {
             match download.as_mut().poll(cx) {
@@ -128,7 +132,11 @@ async fn both_halves(
         if !watching && !reading.load(Ordering::Relaxed) {
             return Poll::Ready(Err(Reason::PeerReset));
         }
-        Poll::Pending
+        let (_, written) = transferred.totals();
+        // A FIN is to be answered too.
+        let sent = written + u64::from(!downloading);
+        let vanished = watch.poll_vanished(cx, &socket.stream, sent);
+        vanished.map(|()| Err(Reason::TimedOut))
     })
     .await
 }

@@ -12,11 +12,12 @@ use tokio::net::TcpStream;
 use crate::tunnel::flow::Chunk;
 
 /// Idle time after which the kernel asks a peer whether it is there, and how often and how many
-/// times it asks: one that is not is noticed after two minutes.
+/// times it asks: one that is not is noticed after a minute. It does not ask while bytes wait to be
+/// acknowledged; that is [`super::watch`]'s.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(60))
-    .with_interval(Duration::from_secs(15))
-    .with_retries(4);
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
 
 /// Pieces that are written at once.
 const MAX_SLICES: usize = 8;

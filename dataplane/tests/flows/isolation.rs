@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::world::{PATIENCE, World, receive_pattern, send_pattern};
 
 /// Writes until nothing is taken for a while: everything between the two ends is full.
-async fn fill(stream: &mut TcpStream) -> usize {
+pub async fn fill(stream: &mut TcpStream) -> usize {
     let chunk = vec![0x5a; 1 << 16];
     let mut written = 0;
     while let Ok(taken) = timeout(Duration::from_secs(1), stream.write(&chunk)).await {

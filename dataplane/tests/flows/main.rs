@@ -15,4 +15,5 @@ mod orders;
 mod recovery;
 mod refusals;
 mod rules;
+mod vanished;
 mod world;

@@ -50,6 +50,10 @@ async fn what_the_external_servers_side_says_is_said_to_the_client() {
     gateway.ip("route add unreachable 203.0.113.7/32");
     assert!(refused(&world, "unreachable").await < soon);
     gateway.ip("route del unreachable 203.0.113.7/32");
+    // What has no name of its own: the kernel says that the argument is invalid.
+    gateway.ip("route add blackhole 203.0.113.7/32");
+    assert!(refused(&world, "failed").await < soon);
+    gateway.ip("route del blackhole 203.0.113.7/32");
     gateway.ip("address del 192.0.2.10/32 dev lan");
     assert!(refused(&world, "source_ip_missing").await < soon);
     gateway.ip("address add 192.0.2.10/32 dev lan");

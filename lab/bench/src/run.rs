@@ -76,20 +76,23 @@ const SHORT_CONTENDERS: [Contender; 2] = [Contender::Plain, Contender::Ours];
 /// Not root, a contender does not work, or, in the short form, a gross regression.
 pub fn run(options: &Options) -> Result<()> {
     prepare()?;
-    let report = if options.short {
+    let (report, broken) = if options.short {
         let wanted = |line: &&Line| SHORT_LINES.contains(&line.name);
-        measure(wanted, Effort::SHORT, |contender| {
-            SHORT_CONTENDERS.contains(&contender)
-        })?
+        let takes_part = |contender| SHORT_CONTENDERS.contains(&contender);
+        measure(wanted, Effort::SHORT, takes_part, |_| Ok(()))?
     } else {
         install_openssh()?;
         let names = &options.only;
         let wanted = |line: &&Line| names.is_empty() || names.iter().any(|name| name == line.name);
-        measure(wanted, Effort::FULL, |_| true)?
+        let write = |report: &Report| match &options.write {
+            Some(file) => write(file, Part::Figures, &page::figures(report)),
+            None => Ok(()),
+        };
+        measure(wanted, Effort::FULL, |_| true, write)?
     };
     print(&report, options.output)?;
-    if let Some(file) = &options.write {
-        write(file, Part::Figures, &page::figures(&report))?;
+    if !broken.is_empty() {
+        bail!("not measured: {}", broken.join("; "));
     }
     let slow = report.gross_regressions();
     if options.short && !slow.is_empty() {
@@ -137,14 +140,24 @@ fn write(file: &Path, part: Part, text: &str) -> Result<()> {
     std::fs::write(file, rewritten).with_context(|| format!("write {name}"))
 }
 
+/// Measures lines, says how each comes out, and hands on what there is after each. A line that fails
+/// keeps no other one from being measured: the second part of the result says which did, and why.
 fn measure(
     wanted: impl Fn(&&Line) -> bool,
     effort: Effort,
     takes_part: impl Fn(Contender) -> bool,
-) -> Result<Report> {
+    after_line: impl Fn(&Report) -> Result<()>,
+) -> Result<(Report, Vec<String>)> {
     let begin = Instant::now();
     let noise = Baseline::take();
+    let machine = Machine::find();
     let mut results = Results::default();
+    let mut broken = Vec::new();
+    let report = |results: &Results| {
+        let seconds = begin.elapsed().as_secs_f64();
+        let noise = noise.noise(Duration::ZERO);
+        Report::new(results, machine.clone(), noise, seconds)
+    };
     let lines: Vec<&Line> = lines::ALL.iter().filter(wanted).collect();
     for here in lines.chunk_by(|one, next| one.place == next.place) {
         let place = here[0].place;
@@ -152,18 +165,27 @@ fn measure(
         let contenders = start_all(place, &network, &takes_part)?;
         for line in here {
             say(begin, line.name);
+            let before: Vec<_> = results.metrics().collect();
             let mut bench = Bench {
                 network: &network,
                 contenders: &contenders,
                 effort,
                 results: &mut results,
             };
-            (line.run)(&mut bench).with_context(|| format!("line {}", line.name))?;
+            if let Err(error) = (line.run)(&mut bench) {
+                broken.push(format!("{}: {error:#}", line.name));
+                say(begin, &format!("{} failed: {error:#}", line.name));
+            }
+            let report = report(&results);
+            for figure in &report.figures {
+                if !before.contains(&figure.metric) {
+                    say(begin, &table::one_line(figure));
+                }
+            }
+            after_line(&report)?;
         }
     }
-    let noise = noise.noise(Duration::ZERO);
-    let seconds = begin.elapsed().as_secs_f64();
-    Ok(Report::new(&results, Machine::find(), noise, seconds))
+    Ok((report(&results), broken))
 }
 
 fn start_all(

@@ -8,6 +8,7 @@ mod pair;
 mod pattern;
 mod reset;
 pub mod table;
+mod vanish;
 
 use anyhow::{Context, Result};
 
@@ -43,7 +44,7 @@ const fn scenario(promise: &'static str, run: fn(&Stage) -> Result<()>) -> Scena
 }
 
 /// All scenarios, in the order of the table.
-pub const ALL: [Scenario; 12] = [
+pub const ALL: [Scenario; 13] = [
     scenario(
         "the client ends its half first; the answer arrives whole",
         half_close::client_first,
@@ -81,7 +82,11 @@ pub const ALL: [Scenario; 12] = [
         cut::way_goes_dead,
     ),
     scenario(
-        "a reader that is stuck delays none of 50 others by 250 ms",
+        "a client and a server vanish without a word: the other side knows within 80 s",
+        vanish::client_and_server,
+    ),
+    scenario(
+        "a reader that is stuck for a minute delays none of 50 others by 250 ms",
         isolation::stuck_reader,
     ),
     scenario(

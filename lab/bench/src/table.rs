@@ -43,6 +43,17 @@ fn figure(figure: &Figure) -> Vec<String> {
     row
 }
 
+/// One metric, for whoever watches a run.
+pub fn one_line(figure: &Figure) -> String {
+    let values = Contender::ALL.iter().zip(figure.values);
+    let measured = values.filter_map(|(contender, value)| {
+        let value = spread(figure.metric, Some(value?));
+        Some(format!("{contender} {value}"))
+    });
+    let measured: Vec<String> = measured.collect();
+    format!("  {}: {}", figure.metric.title(), measured.join(", "))
+}
+
 /// Goals, what was measured, whether they are met.
 pub fn goals(report: &Report, style: Style) -> String {
     let mut rows = vec![

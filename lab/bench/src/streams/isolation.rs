@@ -13,8 +13,10 @@ use crate::load::realtime::go_first;
 use crate::path::Buffers;
 
 const LIVE: usize = 50;
-/// Time for which messages are exchanged, with and without the stuck reader.
-const EXCHANGE: Duration = Duration::from_secs(10);
+/// Time for which messages are exchanged without the stuck reader.
+const WITHOUT: Duration = Duration::from_secs(10);
+/// The same with it.
+const WITH: Duration = Duration::from_secs(60);
 const TOO_LONG: Duration = Duration::from_millis(250);
 /// Between two messages of a live flow.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -26,14 +28,14 @@ const BYTES: u64 = 16 << 20;
 
 pub fn stuck_reader(stage: &Stage) -> Result<()> {
     // On a busy machine messages wait without any stuck reader too.
-    let without = longest_of_many(stage)?;
+    let without = longest_of_many(stage, WITHOUT)?;
     let Pair {
         client: writer,
         server: _reader,
     } = open_one(&stage.path)?;
     let filling = writer.try_clone()?;
     let filling = thread::spawn(move || fill(filling));
-    let with = longest_of_many(stage)?;
+    let with = longest_of_many(stage, WITH)?;
     // A connection that opens beside it is not delayed either.
     let begin = Instant::now();
     open_one(&stage.path).context("open one more")?;
@@ -49,10 +51,10 @@ pub fn stuck_reader(stage: &Stage) -> Result<()> {
 }
 
 /// Exchanges messages on many connections; the longest time that one took on any.
-fn longest_of_many(stage: &Stage) -> Result<Duration> {
+fn longest_of_many(stage: &Stage, exchange: Duration) -> Result<Duration> {
     let live: Vec<_> = open(&stage.path, LIVE, Buffers::Automatic)?
         .into_iter()
-        .map(|pair| thread::spawn(move || longest_round(pair)))
+        .map(|pair| thread::spawn(move || longest_round(pair, exchange)))
         .collect();
     let mut longest = Duration::ZERO;
     for thread in live {
@@ -68,12 +70,12 @@ fn fill(mut writer: TcpStream) {
 }
 
 /// Exchanges messages; the longest time that one took.
-fn longest_round(mut pair: Pair) -> Result<Duration> {
+fn longest_round(mut pair: Pair, exchange: Duration) -> Result<Duration> {
     go_first();
     let begin = Instant::now();
     let mut longest = Duration::ZERO;
     let mut message = [0x5a; 1000];
-    while begin.elapsed() < EXCHANGE {
+    while begin.elapsed() < exchange {
         let sent = Instant::now();
         pair.client.write_all(&message)?;
         pair.server
