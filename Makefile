@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults help-examples from-nothing generate clean
+.PHONY: help demo archive test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults help-examples from-nothing transcripts generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,7 +46,7 @@ bench-short: bench-program ## Measure in a minute that nothing is slower than ha
 bench-program: prerequisites
 	cargo build --locked --release --target $(TARGET) -p extconn-bench
 
-end-to-end: build ## Run the end-to-end tests in the lab, which is brought up if it is down.
+end-to-end: build archive ## Run the end-to-end tests in the lab, which is brought up if it is down.
 	.ci/end-to-end
 
 installation: build ## Check the chart, and what an administrator sees of broken parts, on the lab.
@@ -66,10 +66,13 @@ planted-faults: build ## Plant every fault that `kubectl extconn test` must find
 	$(LAB) down && $(LAB) up && $(LAB) install
 	cargo test --locked --workspace --test planted_faults -- --ignored --test-threads=1
 
-from-nothing: build ## Answer the questions of init and expose in a fresh lab, to a proven source IP and back.
+from-nothing: build archive ## Answer the questions of init and expose in a fresh lab, to a proven source IP and back.
 	$(LAB) down
 	$(LAB) up
 	cargo test --locked --workspace --test from_nothing -- --ignored --nocapture
+
+transcripts: ## As from-nothing, and show in README.md what stood on the terminal.
+	UPDATE_EXPECT=1 $(MAKE) --no-print-directory from-nothing
 
 help-examples: build ## Run every example of every --help in the lab; removes extconn from it at the end.
 	$(LAB) up
@@ -90,8 +93,10 @@ prerequisites: ## Check what the build needs, and install what can be installed.
 dist: prerequisites ## Build the archives of the plugin for Linux, amd64 and arm64, and its krew manifest, in dist/.
 	krew/dist.sh
 
-krew: build ## Install the plugin with the real krew, from an archive for this machine.
+archive: build
 	REUSE=1 DIST=target/krew krew/dist.sh linux/$(subst aarch64,arm64,$(subst x86_64,amd64,$(ARCH)))
+
+krew: archive ## Install the plugin with the real krew, from an archive for this machine.
 	DIST=target/krew krew/test.sh
 
 generate: ## Rewrite the files that are derived from code.

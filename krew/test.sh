@@ -12,7 +12,7 @@ fail() { echo "krew test: $*" >&2; exit 1; }
 say() { echo "krew test: $*"; }
 
 [ -f "$DIST/extconn.yaml" ] || fail "there is no $DIST/extconn.yaml: krew/dist.sh makes it"
-(cd krew/tools && go build -mod=readonly -trimpath -o "$work/" \
+(cd lab/components/krew && go build -mod=readonly -trimpath -o "$work/" \
     sigs.k8s.io/krew/cmd/krew sigs.k8s.io/krew/cmd/validate-krew-manifest)
 export KREW_NO_UPGRADE_CHECK=1 HOME=$work/home KUBECONFIG=$work/none
 mkdir -p "$work/bin" "$HOME"
@@ -25,7 +25,7 @@ if [ -x "$lab" ]; then
         "${XDG_CACHE_HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)/.cache}" "$lab" >"$work/bin/kubectl"
     chmod +x "$work/bin/kubectl"
 fi
-say "$(kubectl version --client | head -n 1), krew $(go -C krew/tools list -m -f '{{.Version}}' sigs.k8s.io/krew)"
+say "$(kubectl version --client | head -n 1), krew $(go -C lab/components/krew list -m -f '{{.Version}}' sigs.k8s.io/krew)"
 case $(uname -m) in x86_64) arch=amd64 ;; aarch64) arch=arm64 ;; *) fail "no archive for $(uname -m)" ;; esac
 krew() { kubectl krew "$@" 2>>"$work/log" || { tail -n 5 "$work/log" >&2; fail "kubectl krew $* failed"; }; }
 

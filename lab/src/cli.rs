@@ -18,7 +18,7 @@ use extconn_lab::Host;
   extconn-lab ssh gateway
   extconn-lab down
 
-Hosts: router, node1, node2, workstation, gateway, external, third.
+Hosts: router, node1, node2, workstation, gateway, gateway2, external, third.
 It needs root, a Debian with apt, and Go. It touches nothing of the machine's
 own network."
 )]

@@ -49,7 +49,7 @@ macro_rules! files {
 }
 
 /// Every module, the slowest first.
-pub const MODULES: [Module; 6] = [
+pub const MODULES: [Module; 7] = [
     Module {
         name: "kubernetes",
         files: files!("kubernetes": "go.mod", "go.sum", "main.go", "tools.go"),
@@ -82,6 +82,16 @@ pub const MODULES: [Module; 6] = [
             package: "helm.sh/helm/v4/cmd/helm",
             version: Version::Own,
             names: &["helm"],
+        }],
+    },
+    Module {
+        name: "krew",
+        files: files!("krew": "go.mod", "go.sum", "tools.go"),
+        programs: &[Program {
+            file: "kubectl-krew",
+            package: "sigs.k8s.io/krew/cmd/krew",
+            version: Version::Own,
+            names: &["kubectl-krew"],
         }],
     },
     Module {

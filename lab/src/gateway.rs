@@ -1,16 +1,16 @@
-//! The gateway host: a Debian with systemd and sshd, made once, booted from a
+//! The gateway hosts: a Debian with systemd and sshd, made once, booted from a
 //! fresh overlay each time.
 
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::contained::contained;
-use crate::topology::{GATEWAY, Host};
+use crate::topology::Host;
 use crate::unit::Unit;
 use crate::{drafts, host, paths};
 
@@ -53,55 +53,30 @@ pub fn build_root() -> Result<()> {
     fs::rename(&root, &target).with_context(|| format!("publish {}", target.display()))
 }
 
-/// Makes the lab's ssh key and the gateway host's.
-pub fn make_keys() -> Result<()> {
-    let own = paths::ssh_key();
-    let folder = own.parent().context("the key is in a folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-    for (path, comment) in [
-        (own.clone(), "extconn-lab"),
-        (folder.join("gateway_host"), "gateway"),
-    ] {
-        let output = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"])
-            .arg(&path)
-            .output()
-            .context("run ssh-keygen")?;
-        if !output.status.success() {
-            bail!(
-                "ssh-keygen: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Boots the guest. It has booted when [`answers_ssh`] says so.
-pub fn boot() -> Result<()> {
+/// Boots the guest of a host. It has booted when [`ssh::answers`](crate::ssh::answers) says so.
+pub fn boot(guest: Host) -> Result<()> {
     let lower = root_folder()?;
-    let keys = paths::ssh_key();
-    let keys = keys.parent().context("the key is in a folder")?;
     let script = format!(
         r#"set -e
 mkdir -p {ROOT} {ROOT}/../upper {ROOT}/../work
 mount -t overlay extconn-lab -o lowerdir="$1",upperdir={ROOT}/../upper,workdir={ROOT}/../work {ROOT}
 cd {ROOT}
 install -d -m 700 root/.ssh
-install -m 600 "$2"/id_ed25519.pub root/.ssh/authorized_keys
-install -m 600 "$2"/gateway_host etc/ssh/ssh_host_ed25519_key
-install -m 644 "$2"/gateway_host.pub etc/ssh/ssh_host_ed25519_key.pub
-echo gateway > etc/hostname
+install -m 600 "$2".pub root/.ssh/authorized_keys
+install -m 600 "$3" etc/ssh/ssh_host_ed25519_key
+install -m 644 "$3".pub etc/ssh/ssh_host_ed25519_key.pub
+echo {guest} > etc/hostname
 cat /etc/hosts > etc/hosts
 : > etc/machine-id
 "#
     );
+    let text = |path: PathBuf| path.display().to_string();
     let argv = ["sh", "-c", &script, "sh"]
         .into_iter()
         .map(String::from)
-        .chain([lower.display().to_string(), keys.display().to_string()])
+        .chain([lower, paths::ssh_key(), paths::ssh_host_key(guest)].map(text))
         .collect::<Vec<_>>();
-    let output = host::outer_command(Host::Gateway, &argv)?
+    let output = host::outer_command(guest, &argv)?
         .output()
         .context("prepare the guest's root")?;
     if !output.status.success() {
@@ -113,7 +88,7 @@ cat /etc/hosts > etc/hosts
         "--boot",
         "--directory",
         ROOT,
-        "--machine=gateway",
+        &format!("--machine={guest}"),
         "--register=no",
         "--keep-unit",
         "--network-namespace-path=/proc/1/ns/net",
@@ -127,27 +102,7 @@ cat /etc/hosts > etc/hosts
     // The network's settings are the guest's, as on a machine of its own.
     let writable = ("SYSTEMD_NSPAWN_API_VFS_WRITABLE", "network");
     unit.env.insert(writable.0.into(), writable.1.into());
-    host::start_unit(Host::Gateway, unit)
-}
-
-/// Tells the workstation whom `ssh gateway` reaches, by which key.
-pub fn introduce() -> Result<()> {
-    let key = paths::ssh_key();
-    let folder = key.parent().context("the key is in a folder")?;
-    let public = folder.join("gateway_host.pub");
-    let public =
-        fs::read_to_string(&public).with_context(|| format!("read {}", public.display()))?;
-    let known = format!("gateway,{GATEWAY} {public}");
-    let config = format!(
-        "Host gateway {GATEWAY}\n  HostName {GATEWAY}\n  User root\n  IdentityFile {}\n",
-        key.display()
-    );
-    write_in(Host::Workstation, "/etc/ssh/ssh_known_hosts", &known)?;
-    write_in(
-        Host::Workstation,
-        "/etc/ssh/ssh_config.d/00-extconn-lab.conf",
-        &config,
-    )
+    host::start_unit(guest, unit)
 }
 
 /// Writes a file inside a host, making its folder.
@@ -174,13 +129,13 @@ pub fn write_in(to: Host, path: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the gateway host is like: its files with size and time, users, units, firewall rules and
+/// What a gateway host is like: its files with size and time, users, units, firewall rules and
 /// addresses, a line for each. What the system writes by itself (logs, caches, run-time state,
 /// backups of the user database) is left out.
 ///
 /// # Errors
 /// The host does not answer.
-pub fn fingerprint() -> Result<String> {
+pub fn fingerprint(guest: Host) -> Result<String> {
     const SCRIPT: &str = r#"set -e
 find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /dev -o -path /tmp \
     -o -path /var/log -o -path /var/cache -o -path /var/lib/systemd -o -path /root \) -prune \
@@ -194,7 +149,7 @@ iptables-save | grep '^-A' || true
 ip -o -4 addr show | awk '{ print $2, $4 }'
 find /run /tmp /root -xdev -name '*extconn*' ! -path '/run/systemd/*' | sort
 "#;
-    let output = host::command(Host::Gateway, &["sh", "-c", SCRIPT])?
+    let output = host::command(guest, &["sh", "-c", SCRIPT])?
         .stdin(Stdio::null())
         .output()
         .context("look at the gateway host")?;
@@ -202,24 +157,4 @@ find /run /tmp /root -xdev -name '*extconn*' ! -path '/run/systemd/*' | sort
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Whether a login from the workstation succeeds; if not, what ssh said.
-pub fn answers_ssh() -> Result<Result<(), String>> {
-    let argv = [
-        "ssh",
-        "-oBatchMode=yes",
-        "-oConnectTimeout=2",
-        "gateway",
-        "true",
-    ];
-    let output = host::command(Host::Workstation, &argv)?
-        .stdin(Stdio::null())
-        .output()
-        .context("run ssh")?;
-    Ok(if output.status.success() {
-        Ok(())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
-    })
 }

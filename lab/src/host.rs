@@ -61,8 +61,8 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(host: Host, argv: &[S]) -> Result<Comm
     let Some(process) = process(host) else {
         bail!("host {host} is not up; `extconn-lab up` starts it");
     };
-    let mut command = if host == Host::Gateway {
-        guest::enter()?
+    let mut command = if Host::GUESTS.contains(&host) {
+        guest::enter(host)?
     } else {
         let mut command = enter(process.pid);
         let mut flag = std::ffi::OsString::from("--wdns=");
@@ -72,6 +72,8 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(host: Host, argv: &[S]) -> Result<Comm
         command.env("KUBECONFIG", paths::kubeconfig());
         // Their own places for these are in root's home, the machine's.
         command.env("KUBECACHEDIR", "/run/extconn-lab/kube-cache");
+        command.env("KREW_ROOT", paths::KREW_ROOT);
+        command.env("KREW_NO_UPGRADE_CHECK", "1");
         for kind in ["CACHE", "CONFIG", "DATA"] {
             command.env(
                 format!("HELM_{kind}_HOME"),
@@ -85,7 +87,7 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(host: Host, argv: &[S]) -> Result<Comm
 }
 
 /// As [`command`], but outside the guest: in the namespaces of the host's
-/// first process. They differ on the gateway host only.
+/// first process. They differ on the gateway hosts only.
 pub fn outer_command(host: Host, argv: &[String]) -> Result<Command> {
     let Some(process) = process(host) else {
         bail!("host {host} is not up; `extconn-lab up` starts it");
@@ -116,11 +118,12 @@ fn enter(pid: i32) -> Command {
     command
 }
 
-/// The lab's programs first, then the machine's.
+/// What krew has installed first, then the lab's programs, then the machine's.
 pub(crate) fn search_path() -> String {
     let bin = paths::bin();
     format!(
-        "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "{}/bin:{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        paths::KREW_ROOT,
         bin.display()
     )
 }

@@ -47,7 +47,7 @@ pub fn program(name: &str) -> Result<PathBuf> {
 }
 
 /// Gives the lab what a user downloads: the images, under the chart's own tags, and the plugin on
-/// the workstation's PATH. Installs nothing.
+/// the workstation's PATH, where krew is too. Installs nothing.
 ///
 /// # Errors
 /// A program has not been built, or what the failing step said.
@@ -59,7 +59,27 @@ pub fn provide(progress: &Progress) -> Result<()> {
             images::tag(&name(&tag), &name(RELEASE))
         })?;
     }
+    index_for_krew()?;
     put_on_path()
+}
+
+/// Takes away the plugin that [`provide`] has put on the PATH, for one that krew installs.
+///
+/// # Errors
+/// The link cannot be removed.
+pub fn withdraw_plugin() -> Result<()> {
+    let link = paths::bin().join(PLUGIN);
+    fs::remove_file(&link).with_context(|| format!("remove {}", link.display()))
+}
+
+/// krew does nothing before it has an index of plugins; the lab has no way to the public one, so
+/// it gets one in which there is none.
+fn index_for_krew() -> Result<()> {
+    let index = format!("{}/index/default", paths::KREW_ROOT);
+    let line = format!("mkdir -p {index}/plugins && git init --quiet {index}");
+    let said = ask::host(Host::Workstation, &["sh", "-c", &line])?;
+    ensure!(said.success, "krew's index: {}", said.stderr.trim());
+    Ok(())
 }
 
 /// Installs extconn from this source tree, or brings it up to date. What is there already and has

@@ -39,6 +39,7 @@ pub mod paths;
 pub mod pki;
 pub mod process;
 pub mod progress;
+pub mod ssh;
 pub mod status;
 pub mod supply;
 pub mod terminal;

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// A package and a file of it that the lab needs.
-const PACKAGES: [(&str, &str); 15] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("buildah", "/usr/bin/buildah"),
     ("busybox-static", "/bin/busybox"),
     ("conntrack", "/usr/sbin/conntrack"),
@@ -19,6 +19,7 @@ const PACKAGES: [(&str, &str); 15] = [
     ("iptables", "/usr/sbin/iptables"),
     ("mmdebstrap", "/usr/bin/mmdebstrap"),
     ("openssh-client", "/usr/bin/ssh-keygen"),
+    ("openssh-server", "/usr/sbin/sshd"),
     ("procps", "/usr/sbin/sysctl"),
     // promtool checks the chart's alert rules.
     ("prometheus", "/usr/bin/promtool"),

@@ -13,6 +13,9 @@ pub const STATE: &str = "/var/lib/extconn-lab";
 /// Where `ip netns` looks for names.
 pub const NETNS: &str = "/run/netns";
 
+/// Where krew keeps the plugins of a host. Gone with the host.
+pub const KREW_ROOT: &str = "/run/extconn-lab/krew";
+
 fn state() -> &'static Path {
     Path::new(STATE)
 }
@@ -33,9 +36,14 @@ pub fn kubeconfig() -> PathBuf {
     state().join("kubeconfig")
 }
 
-/// The lab's ssh key, accepted by the gateway host's root.
+/// The lab's ssh key, accepted by root of every host with an ssh server.
 pub fn ssh_key() -> PathBuf {
     state().join("ssh/id_ed25519")
+}
+
+/// The key by which a host's ssh server is known.
+pub fn ssh_host_key(of: Host) -> PathBuf {
+    state().join("ssh").join(format!("{of}_host"))
 }
 
 /// Written last by `up`: the fingerprint of what is up.

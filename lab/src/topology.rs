@@ -20,6 +20,10 @@ pub const NODE2: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 12);
 pub const WORKSTATION: Ipv4Addr = Ipv4Addr::new(172, 30, 0, 2);
 /// The gateway host's own address; ssh listens there.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 10);
+/// A second gateway host, for whoever wants one; ssh listens there.
+pub const GATEWAY2: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 11);
+/// Source IP assigned to the second gateway host.
+pub const SOURCE_IP2: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 202);
 /// Source IPs assigned to the gateway host.
 pub const SOURCE_IPS: [Ipv4Addr; 2] = [
     Ipv4Addr::new(192, 168, 122, 200),
@@ -47,6 +51,8 @@ pub enum Host {
     Workstation,
     /// Debian with systemd and sshd, holds the source IPs.
     Gateway,
+    /// Another such host, which holds a source IP of its own.
+    Gateway2,
     /// The external server.
     External,
     /// A stranger on the external server's network.
@@ -58,7 +64,7 @@ pub enum Host {
 pub enum Lan {
     /// The nodes and the workstation, 172.30.0.0/24.
     Cluster,
-    /// The gateway host and the external hosts, 192.168.122.0/24.
+    /// The gateway hosts and the external hosts, 192.168.122.0/24.
     Premises,
 }
 
@@ -85,15 +91,18 @@ impl Lan {
 
 impl Host {
     /// Every host, the router first: the others' cables end in it.
-    pub const ALL: [Host; 7] = [
+    pub const ALL: [Host; 8] = [
         Host::Router,
         Host::Node1,
         Host::Node2,
         Host::Workstation,
         Host::Gateway,
+        Host::Gateway2,
         Host::External,
         Host::Third,
     ];
+    /// The hosts in which a Debian of their own is booted.
+    pub const GUESTS: [Host; 2] = [Host::Gateway, Host::Gateway2];
     /// The hosts that run pods.
     pub const NODES: [Host; 2] = [Host::Node1, Host::Node2];
 
@@ -105,6 +114,7 @@ impl Host {
             Host::Node2 => "node2",
             Host::Workstation => "workstation",
             Host::Gateway => "gateway",
+            Host::Gateway2 => "gateway2",
             Host::External => "external",
             Host::Third => "third",
         }
@@ -124,6 +134,7 @@ impl Host {
             Host::Node2 => (Lan::Cluster, vec![NODE2]),
             Host::Workstation => (Lan::Cluster, vec![WORKSTATION]),
             Host::Gateway => (Lan::Premises, vec![GATEWAY, SOURCE_IPS[0], SOURCE_IPS[1]]),
+            Host::Gateway2 => (Lan::Premises, vec![GATEWAY2, SOURCE_IP2]),
             Host::External => (Lan::Premises, vec![EXTERNAL]),
             Host::Third => (Lan::Premises, vec![THIRD]),
         })

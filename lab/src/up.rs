@@ -18,7 +18,7 @@ use crate::progress::{Progress, Wait, joined};
 use crate::topology::{EXTERNAL, EXTERNAL_PORT, Host};
 use crate::unit::Unit;
 use crate::wiring::{self, Wire};
-use crate::{cluster, down, gateway, host, images, paths, pki, status, supply};
+use crate::{cluster, down, gateway, host, images, paths, pki, ssh, status, supply};
 
 /// Time for which a child of a killed holder may still have the lock: it lets go when it becomes the
 /// program that it was forked for.
@@ -86,8 +86,8 @@ fn start(progress: &Progress) -> Result<()> {
         start_hosts(progress)
     })?;
     std::thread::scope(|scope| {
-        let guest = step(scope, progress, "boot the gateway host", || {
-            boot_gateway(progress)
+        let guests = step(scope, progress, "boot the gateway hosts", || {
+            boot_guests(progress)
         });
         let external = step(scope, progress, "start the external server", || {
             start_external(progress)
@@ -117,7 +117,7 @@ fn start(progress: &Progress) -> Result<()> {
             cluster::wait_services(progress)
         })?;
         joined(external)?;
-        joined(guest)
+        joined(guests)
     })
 }
 
@@ -147,7 +147,7 @@ fn prepare() -> Result<()> {
             }
         }
     }
-    gateway::make_keys()
+    ssh::make_keys()
 }
 
 fn start_hosts(progress: &Progress) -> Result<()> {
@@ -211,19 +211,26 @@ fn start_runtimes(progress: &Progress, archives: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-fn boot_gateway(progress: &Progress) -> Result<()> {
-    gateway::introduce()?;
-    gateway::boot()?;
+fn boot_guests(progress: &Progress) -> Result<()> {
+    ssh::introduce()?;
+    Host::GUESTS.into_iter().try_for_each(gateway::boot)?;
+    for guest in Host::GUESTS {
+        await_ssh(progress, guest, "guest")?;
+    }
+    Ok(())
+}
+
+fn await_ssh(progress: &Progress, server: Host, unit: &str) -> Result<()> {
     progress.wait_for(
-        "ssh to the gateway host",
+        &format!("ssh to host {server}"),
         Duration::from_secs(90),
         || {
-            Ok(match gateway::answers_ssh()? {
+            Ok(match ssh::answers(server)? {
                 Ok(()) => Wait::Over(()),
                 Err(why) => Wait::NotYet(why),
             })
         },
-        || host::tail(Host::Gateway, "guest"),
+        || host::tail(server, unit),
     )
 }
 
@@ -248,5 +255,7 @@ fn start_external(progress: &Progress) -> Result<()> {
             })
         },
         || host::tail(Host::External, "server"),
-    )
+    )?;
+    ssh::serve(Host::External)?;
+    await_ssh(progress, Host::External, "sshd")
 }

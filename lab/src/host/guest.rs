@@ -1,4 +1,4 @@
-//! The gateway host's inside: the Debian that systemd-nspawn boots in it.
+//! A gateway host's inside: the Debian that systemd-nspawn boots in it.
 
 use std::fs;
 use std::process::Command;
@@ -9,14 +9,14 @@ use crate::topology::Host;
 use crate::{cgroup, host};
 
 /// The pid, on the machine, of the guest's systemd; `None` before it booted.
-fn leader() -> Result<Option<i32>> {
+fn leader(of: Host) -> Result<Option<i32>> {
     for pid in cgroup::processes()? {
         let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
             continue;
         };
         if is_guest_init(&status)
             && fs::read_to_string(format!("/proc/{pid}/cgroup"))
-                .is_ok_and(|text| text.contains(&format!("/{}/{}/", cgroup::ROOT, Host::Gateway)))
+                .is_ok_and(|text| text.contains(&format!("/{}/{}/", cgroup::ROOT, of)))
         {
             return Ok(Some(pid));
         }
@@ -35,11 +35,11 @@ fn is_guest_init(status: &str) -> bool {
 }
 
 /// `nsenter` into the guest, up to the `--`.
-pub(super) fn enter() -> Result<Command> {
-    let pid = leader()?.with_context(|| {
+pub(super) fn enter(of: Host) -> Result<Command> {
+    let pid = leader(of)?.with_context(|| {
         format!(
-            "the system of the gateway host has not booted yet:\n{}",
-            host::tail(Host::Gateway, "guest")
+            "the system of host {of} has not booted yet:\n{}",
+            host::tail(of, "guest")
         )
     })?;
     let mut command = host::enter(pid);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::hop::Hop;
-use super::replica::Opened;
+use super::replica::{NoAnswer, Opened};
 
 /// One line of `extconn-forwarder dial`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -87,9 +87,12 @@ pub(crate) fn dns(by_name: &Dialled, cluster_ip: &str) -> Hop {
 }
 
 /// The hop `pod-to-forwarder`: a connection from the pod arrives, and the replica gives it the
-/// source IP. `opened` is what the replicas say of the pod's connections; `None` if none could be
-/// asked.
-pub(crate) fn arrival(dialled: &Dialled, source_ip: &str, opened: Option<&[Opened]>) -> Hop {
+/// source IP. `opened` is what the replicas say of the pod's connections, or why one did not answer.
+pub(crate) fn arrival(
+    dialled: &Dialled,
+    source_ip: &str,
+    opened: &Result<Vec<Opened>, NoAnswer>,
+) -> Hop {
     let of = dialled.to.clone();
     let Some(end) = dialled.local else {
         let why = dialled.error.clone().unwrap_or_default();
@@ -103,13 +106,26 @@ pub(crate) fn arrival(dialled: &Dialled, source_ip: &str, opened: Option<&[Opene
             "see whether a NetworkPolicy stands in the way: `kubectl get networkpolicies -A`",
         );
     };
-    let Some(opened) = opened else {
-        return Hop::not_proven(
-            "pod-to-forwarder",
-            of,
-            "a pod connected, but the forwarder cannot be asked which source IP it chose",
-            "upgrade the cluster with `kubectl extconn init`",
-        );
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(NoAnswer::Unknown) => {
+            return Hop::not_proven(
+                "pod-to-forwarder",
+                of,
+                "a pod connected, but the forwarder is of a version that cannot be asked which source IP it chose",
+                "upgrade the cluster with `kubectl extconn init`",
+            );
+        }
+        Err(NoAnswer::Unreachable(why)) => {
+            return Hop::not_proven(
+                "pod-to-forwarder",
+                of,
+                format!(
+                    "a pod connected, but which source IP the forwarder chose could not be asked: {why}"
+                ),
+                "it takes the permission to create pods/portforward in the connector namespace",
+            );
+        }
     };
     match opened.iter().rev().find(|opened| opened.peer == end) {
         Some(found) if found.result == "ok" && found.source_ip.as_deref() == Some(source_ip) => {
@@ -216,19 +232,23 @@ mod tests {
     #[test]
     fn a_connection_counts_only_if_the_forwarder_gave_it_the_source_ip() {
         let up = dialled(&["10.96.0.30"], Some("10.244.1.9:40001"), End::Held, None);
-        let check = |opened: Option<&[Opened]>, outcome: Outcome| {
-            assert_eq!(
-                arrival(&up, "192.0.2.10", opened).outcome,
-                outcome,
-                "{opened:?}"
-            );
+        let check = |opened: Result<Vec<Opened>, NoAnswer>, outcome: Outcome| {
+            let hop = arrival(&up, "192.0.2.10", &opened);
+            assert_eq!(hop.outcome, outcome, "{opened:?}");
+            hop.message
         };
-        check(Some(&opened(Some("192.0.2.10"), "ok")), Outcome::Proven);
-        check(Some(&opened(Some("192.0.2.11"), "ok")), Outcome::Failed);
-        check(Some(&opened(None, "unknown_peer")), Outcome::Failed);
-        check(Some(&opened(None, "node_peer")), Outcome::Failed);
-        check(Some(&[]), Outcome::Failed);
-        check(None, Outcome::NotProven);
+        check(Ok(opened(Some("192.0.2.10"), "ok")), Outcome::Proven);
+        check(Ok(opened(Some("192.0.2.11"), "ok")), Outcome::Failed);
+        check(Ok(opened(None, "unknown_peer")), Outcome::Failed);
+        check(Ok(opened(None, "node_peer")), Outcome::Failed);
+        check(Ok(vec![]), Outcome::Failed);
+        check(Err(NoAnswer::Unknown), Outcome::NotProven);
+        let why = NoAnswer::Unreachable("pod f does not answer within 15 s".into());
+        let message = check(Err(why), Outcome::NotProven);
+        assert!(
+            message.ends_with("pod f does not answer within 15 s"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -239,7 +259,7 @@ mod tests {
             End::Failed,
             Some("connect: timed out"),
         );
-        let hop = arrival(&cut, "192.0.2.10", Some(&[]));
+        let hop = arrival(&cut, "192.0.2.10", &Ok(vec![]));
         assert_eq!(hop.outcome, Outcome::Failed);
         assert!(hop.next.unwrap().contains("NetworkPolicy"));
     }

@@ -210,7 +210,7 @@ async fn judge(
             ));
             continue;
         }
-        hops.push(dialled::arrival(line, source_ip, opened.as_deref()));
+        hops.push(dialled::arrival(line, source_ip, &opened));
     }
     if asked.echo.is_some() {
         let answered = brought.lines.iter();
@@ -227,10 +227,9 @@ async fn judge(
     hops
 }
 
-/// What all replicas say of the pod's connections; `None` if one cannot tell.
-async fn opened(pods: &Api<Pod>, seen: &Observed, address: &str) -> Option<Vec<Opened>> {
+/// What all replicas say of the pod's connections, or why one does not answer.
+async fn opened(pods: &Api<Pod>, seen: &Observed, address: &str) -> Result<Vec<Opened>, NoAnswer> {
     let asked = ready_replicas(seen).map(|replica| replica::flows(pods, replica, address));
-    let answers: Vec<Result<Vec<Opened>, NoAnswer>> = futures::future::join_all(asked).await;
-    let all: Result<Vec<Vec<Opened>>, NoAnswer> = answers.into_iter().collect();
-    all.ok().map(|all| all.into_iter().flatten().collect())
+    let answers = futures::future::try_join_all(asked).await?;
+    Ok(answers.into_iter().flatten().collect())
 }

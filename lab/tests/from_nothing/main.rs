@@ -1,9 +1,11 @@
 //! From a bare cluster and a bare gateway host to a proven source IP, answering questions only, and
-//! back to bare: `make from-nothing`. Needs a lab that is up with nothing of extconn in it. Prints
-//! what stood on the terminal, and how long it took.
+//! back to bare. The README shows what stood on the terminal: `make transcripts` rewrites it. Needs
+//! a lab that is up with nothing of extconn in it, and the archive of `make krew`.
 
 #![allow(clippy::unwrap_used)]
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use extconn_lab::progress::Progress;
@@ -12,7 +14,9 @@ use extconn_lab::topology::{EXTERNAL, EXTERNAL_PORT, GATEWAY, Host, SOURCE_IPS};
 use extconn_lab::walkthrough::{Scenario, ask, leftovers, workload};
 use extconn_lab::{AccessLog, gateway, installation};
 
-/// From the first key to the proof, on a lab whose images are there.
+mod transcript;
+
+/// From the first key of `init` to the proof, on a lab whose images are there.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Columns of the README.
@@ -31,32 +35,31 @@ use Answer::{ChoosesSecond, Enters, Types};
 #[ignore = "needs a bare lab: make from-nothing"]
 fn from_nothing_to_a_proven_source_ip_and_back_by_answering_questions() {
     installation::provide(&Progress::new()).unwrap();
+    installation::withdraw_plugin().unwrap();
     let scenario = Scenario::reference();
     workload::create(&scenario).unwrap();
-    let before = gateway::fingerprint().unwrap();
+    let before = gateway::fingerprint(Host::Gateway).unwrap();
     assert!(!before.contains("extconn"), "the lab is not bare");
     let mark = AccessLog::mark().unwrap();
 
+    let krew = session(&install_by_krew(), &[]);
     let begin = Instant::now();
-    let ips = SOURCE_IPS.map(|ip| ip.to_string()).join(",");
-    let mut shown = vec![session(
+    let init = session(
         "kubectl extconn init",
         &[
             ("Namespace for extconn", Enters),
             ("Gateway host", Types(format!("root@{GATEWAY}"))),
-            ("Source IPs for the cluster", Types(ips)),
+            ("Source IPs for the cluster", Types(source_ips())),
             ("Where the cluster reaches its tunnel port", Enters),
             ("API server as the gateway host reaches it", Enters),
             ("Do this?", Enters),
         ],
-    )];
-    shown.push(session(
+    );
+    let target = EXTERNAL.to_string();
+    let expose = session(
         "kubectl extconn expose -n external-services",
         &[
-            (
-                "Address of the external server",
-                Types(EXTERNAL.to_string()),
-            ),
+            ("Address of the external server", Types(target)),
             ("Its ports", Types(EXTERNAL_PORT.to_string())),
             ("Service (type", Types("my-service1".into())),
             ("Source IP of", Enters),
@@ -66,11 +69,8 @@ fn from_nothing_to_a_proven_source_ip_and_back_by_answering_questions() {
             ("Name (pods dial it)", Types(scenario.name.clone())),
             ("Apply this?", Enters),
         ],
-    ));
-    shown.push(session(
-        "kubectl extconn test -n external-services --echo /",
-        &[],
-    ));
+    );
+    let proof = session("kubectl extconn test -n external-services --echo /", &[]);
     let took = begin.elapsed();
     println!("from init to proof: {:.0} s", took.as_secs_f32());
     let seen: Vec<_> = mark.since().unwrap();
@@ -80,21 +80,52 @@ fn from_nothing_to_a_proven_source_ip_and_back_by_answering_questions() {
     }
     assert!(took < LIMIT, "it took {took:?}");
 
-    let gone = ["kubectl", "extconn", "uninstall", "--yes", "--delete-crds"];
-    let said = ask::host(Host::Workstation, &gone).unwrap();
-    assert!(said.success, "{said:?}");
-    assert_same(&before, &gateway::fingerprint().unwrap());
+    let uninstall = session(
+        "kubectl extconn uninstall --delete-crds",
+        &[("Remove all this?", Types("y".into()))],
+    );
+    assert_same(&before, &gateway::fingerprint(Host::Gateway).unwrap());
     let namespaces = scenario.sources.each_ref().map(|s| s.namespace.as_str());
     ask::cluster_ok(&[&["delete", "namespace"], &namespaces[..]].concat(), "").unwrap();
     assert_eq!(leftovers::of_installation().unwrap(), [""; 0]);
     let crds = ask::cluster_ok(&["get", "crds", "-o", "name"], "").unwrap();
     assert_eq!(crds, "");
-    println!("{}", shown.join("\n\n"));
+    session("kubectl krew uninstall extconn", &[]);
+    let gone = ["kubectl", "extconn", "version", "--client"];
+    assert!(!ask::host(Host::Workstation, &gone).unwrap().success);
+
+    let shown = [
+        ("krew", krew),
+        ("init", init),
+        ("expose", expose),
+        ("test", proof),
+        ("uninstall", uninstall),
+    ];
+    compare(&shown);
 }
 
-/// One command on a terminal: what stands there at the end, with the command itself.
+fn source_ips() -> String {
+    SOURCE_IPS.map(|ip| ip.to_string()).join(",")
+}
+
+/// As a user does with an archive at hand.
+fn install_by_krew() -> String {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!(
+        "kubectl krew install --manifest=extconn.yaml --archive=extconn-linux-{architecture}.tar.gz"
+    )
+}
+
+/// One command on a terminal, in the folder with the archive: the command, and what stands there at
+/// the end.
 fn session(command: &str, answers: &[(&str, Answer)]) -> String {
-    let mut terminal = Terminal::run(COLUMNS, command).unwrap();
+    let folder = installation::tree().join("target/krew");
+    let line = format!("cd {} && {command}", folder.display());
+    let mut terminal = Terminal::run(COLUMNS, &line).unwrap();
     for (words, answer) in answers {
         terminal.wait_for(words).unwrap();
         match answer {
@@ -108,22 +139,27 @@ fn session(command: &str, answers: &[(&str, Answer)]) -> String {
     }
     let ended = terminal.end().unwrap();
     assert_eq!(ended.status, 0, "{command}:\n{}", ended.screen);
-    format!("$ {command}\n{}", without_times(&ended.screen))
+    transcript::of(command, &ended.screen)
 }
 
-/// The text without what differs from run to run: ` (3 s)`.
-fn without_times(screen: &str) -> String {
-    let line = |line: &str| {
-        let bare = line.strip_suffix(" s)").and_then(|rest| {
-            let (before, seconds) = rest.rsplit_once(" (")?;
-            seconds
-                .chars()
-                .all(|c| c.is_ascii_digit())
-                .then_some(before)
-        });
-        bare.unwrap_or(line).trim_end().to_owned()
-    };
-    screen.lines().map(line).collect::<Vec<_>>().join("\n")
+/// The README shows these transcripts; `UPDATE_EXPECT=1` puts them in.
+fn compare(transcripts: &[(&str, String)]) {
+    let path: PathBuf = installation::tree().join("README.md");
+    let mut page = fs::read_to_string(&path).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        for (name, text) in transcripts {
+            page = transcript::shown_instead(&page, name, text);
+        }
+        fs::write(&path, &page).unwrap();
+    }
+    for (name, text) in transcripts {
+        let (shown, is) = (transcript::shown(&page, name), transcript::block(text));
+        assert_eq!(
+            transcript::essence(shown),
+            transcript::essence(&is),
+            "README.md does not show what `{name}` says: see that it is meant, then `make transcripts`.\n{is}"
+        );
+    }
 }
 
 /// Shows the lines that differ, and not thousands that do not.
