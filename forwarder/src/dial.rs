@@ -28,6 +28,10 @@ pub struct DialArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub hold: u32,
 
+    /// Milliseconds for which each connection lasts at least, for whoever watches the other end
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
+    pub linger: u32,
+
     /// Ask for this path over HTTP, and tell what came back; else nothing is sent
     #[arg(long, value_name = "PATH", value_parser = http_path)]
     pub http_get: Option<String>,
@@ -72,9 +76,8 @@ pub enum End {
 ///
 /// Errors if the lines cannot be written; a dial that fails is a line like any other.
 pub async fn dial(args: &DialArgs) -> io::Result<()> {
-    let hold = Duration::from_secs(args.hold.into());
     for to in &args.to {
-        let line = serde_json::to_string(&dial_one(to, hold, args.http_get.as_deref()).await)?;
+        let line = serde_json::to_string(&dial_one(to, args).await)?;
         let mut out = io::stdout();
         writeln!(out, "{line}")?;
         out.flush()?;
@@ -82,7 +85,9 @@ pub async fn dial(args: &DialArgs) -> io::Result<()> {
     Ok(())
 }
 
-async fn dial_one(to: &str, hold: Duration, http_get: Option<&str>) -> Dialled {
+async fn dial_one(to: &str, args: &DialArgs) -> Dialled {
+    let hold = Duration::from_secs(args.hold.into());
+    let linger = Duration::from_millis(args.linger.into());
     let mut dialled = Dialled {
         to: to.to_owned(),
         resolved: vec![],
@@ -104,13 +109,15 @@ async fn dial_one(to: &str, hold: Duration, http_get: Option<&str>) -> Dialled {
     match connect(&addresses).await {
         Ok(mut stream) => {
             dialled.local = stream.local_addr().ok().map(|a| a.to_string());
-            if let Some(path) = http_get {
+            let until = tokio::time::Instant::now() + linger;
+            if let Some(path) = &args.http_get {
                 let received;
                 (dialled.end, received) = ask(&mut stream, to, path, hold).await;
                 dialled.received = Some(received);
             } else {
                 dialled.end = end(&mut stream, hold).await;
             }
+            tokio::time::sleep_until(until).await;
         }
         Err(error) => dialled.error = Some(format!("connect: {error}")),
     }
@@ -179,7 +186,14 @@ mod tests {
 
     use super::*;
 
-    const HOLD: Duration = Duration::from_millis(300);
+    fn args(linger: u32, http_get: Option<&str>) -> DialArgs {
+        DialArgs {
+            to: vec![],
+            hold: 1,
+            linger,
+            http_get: http_get.map(str::to_owned),
+        }
+    }
 
     /// Dials an end that does `then` with the connection.
     async fn against<F>(then: impl FnOnce(TcpStream) -> F + Send + 'static) -> Dialled
@@ -189,7 +203,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = listener.local_addr().unwrap().to_string();
         let other = tokio::spawn(async move { then(listener.accept().await.unwrap().0).await });
-        let dialled = dial_one(&to, HOLD, None).await;
+        let dialled = dial_one(&to, &args(0, None)).await;
         other.abort();
         dialled
     }
@@ -210,14 +224,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_is_answered_at_once_lasts_for_whoever_watches() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let watcher = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"x").await.unwrap();
+            let began = Instant::now();
+            stream.read_to_end(&mut vec![]).await.unwrap();
+            began.elapsed()
+        });
+        let dialled = dial_one(&to, &args(300, None)).await;
+        assert_eq!(dialled.end, End::Data);
+        assert!(watcher.await.unwrap() >= Duration::from_millis(250));
+    }
+
+    #[tokio::test]
     async fn what_cannot_be_reached_says_why() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nobody = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let refused = dial_one(&nobody, HOLD, None).await;
+        let refused = dial_one(&nobody, &args(0, None)).await;
         assert_eq!((refused.end, &refused.local), (End::Failed, &None));
         assert!(refused.error.unwrap().starts_with("connect: "));
-        let unknown = dial_one("no-port-given", HOLD, Some("/")).await;
+        let unknown = dial_one("no-port-given", &args(0, Some("/"))).await;
         assert!(unknown.error.unwrap().starts_with("resolve: "));
     }
 
@@ -233,7 +263,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8_lossy(&request[..length]).into_owned()
         });
-        let dialled = dial_one(&to, HOLD, Some("/who")).await;
+        let dialled = dial_one(&to, &args(0, Some("/who"))).await;
         assert_eq!(dialled.end, End::Data);
         assert!(dialled.received.unwrap().ends_with(&dialled.local.unwrap()));
         let request = server.await.unwrap();

@@ -7,21 +7,25 @@ mod discovery;
 mod gateway_install;
 mod host_files;
 mod operator;
+mod ownership;
 mod plan;
 mod questions;
 mod reach;
 mod registration;
+mod reservation;
 
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use extconn_api::external_service::ExternalService;
+use kube::api::{Api, ListParams};
 
 use crate::cli::ssh::SshArgs;
 use crate::cli::{ConnectorNamespace, YesArg, duration};
 use crate::cluster::gateway_hosts::GatewayHost;
-use crate::cluster::{Cluster, api_server, permissions};
+use crate::cluster::{self, Cluster, api_server, is_forbidden, is_not_found, permissions};
 use crate::failure::Failure;
 use crate::helm::{Helm, Values};
 use crate::host::facts::HostFacts;
@@ -33,8 +37,9 @@ use crate::terminal::progress::Step;
 use crate::terminal::style::Mood;
 use discovery::Discovery;
 pub(crate) use host_files::UNINSTALL;
-use host_files::{HostFile, HostFiles, SourceIp};
+use host_files::{HostFile, HostFiles, ServedCluster, SourceIp};
 pub(crate) use questions::destination;
+use reservation::Reservation;
 
 /// Arguments of `init`.
 #[derive(Args, Debug, Default)]
@@ -60,12 +65,19 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "DESTINATION", value_parser = questions::destination)]
     gateway: Option<String>,
     /// Set up no gateway host.
-    #[arg(long, conflicts_with_all = ["gateway", "source_ips", "ssh_endpoint", "api_server"])]
+    #[arg(long, conflicts_with_all = ["gateway", "source_ips", "reserve", "take_over", "ssh_endpoint", "api_server"])]
     no_gateway: bool,
     /// Source IP that the cluster may use there, IP or IP=INTERFACE to have the gateway assign it;
     /// may be repeated.
     #[arg(long = "source-ip", value_name = "IP[=INTERFACE]", value_parser = questions::source_ip)]
     source_ips: Vec<SourceIp>,
+    /// Let only ExternalServices of these namespaces use a source IP, IP=NAMESPACE,…; IP= lets all
+    /// use it again; may be repeated.
+    #[arg(long, value_name = "IP=NAMESPACE,…", value_parser = reservation::parse)]
+    reserve: Vec<Reservation>,
+    /// Take over a host that is the gateway of another cluster.
+    #[arg(long)]
+    take_over: bool,
     /// Address and port at which the cluster reaches the gateway; the host's own and 2022.
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = questions::endpoint)]
     ssh_endpoint: Option<SocketAddrV4>,
@@ -184,6 +196,13 @@ async fn prepare(
             .iter()
             .find(|known| known.name == host.wanted.name)
     });
+    let losses = match &host {
+        Some(host) => {
+            let all = external_services(&cluster).await?;
+            ownership::losses(remembered, &host.wanted, &all)
+        }
+        None => Vec::new(),
+    };
     let steps = plan::plan(&plan::Situation {
         release: release.as_ref(),
         chart_is_current,
@@ -209,10 +228,24 @@ async fn prepare(
         return Ok(None);
     }
     show_plan(invocation, &steps, &work);
+    for loss in &losses {
+        let sign = invocation.terminal.talk.sign(Mood::Unsure);
+        invocation.terminal.say(&format!("{sign} {loss}"));
+    }
     if !steps.is_empty() && !prompter.agree("Do this?")? {
         return Err(Failure::failed("nothing was changed"));
     }
     Ok(Some((work, steps)))
+}
+
+/// All ExternalServices; none before the CRDs are there, and for those who may not list them.
+async fn external_services(cluster: &Cluster) -> Result<Vec<ExternalService>, Failure> {
+    let all: Api<ExternalService> = Api::all(cluster.client.clone());
+    match all.list(&ListParams::default()).await {
+        Ok(found) => Ok(found.items),
+        Err(error) if is_forbidden(&error) || is_not_found(&error) => Ok(Vec::new()),
+        Err(error) => Err(cluster::api("list ExternalServices")(error)),
+    }
 }
 
 /// What the chart is given beside what the release has.
@@ -291,10 +324,15 @@ async fn look_at_host(
     let present = gateway_install::present_host_file(&ssh).await?;
     drop(step);
     let present = present.filter(|present| present.connector_namespace == namespace);
-    let present_server = match &present {
-        Some(_) => gateway_install::present_api_server(&ssh).await?,
-        None => None,
-    };
+    let authority = api_server::certificate_authority(cluster).await?;
+    let serves = gateway_install::served_cluster(&ssh).await?;
+    if !args.take_over {
+        let own = cluster.server();
+        let own = ServedCluster::new(args.api_server.as_deref().unwrap_or(&own), &authority);
+        ownership::refuse_another_cluster(&destination, serves.as_ref(), &own)?;
+    }
+    let present_server = serves.as_ref().map(|serves| serves.server.clone());
+    let present_server = present_server.filter(|_| present.is_some() && !args.take_over);
     let host_file = questions::host_file(
         args,
         namespace,
@@ -324,7 +362,6 @@ async fn look_at_host(
     check_host(invocation, &facts, &host_file, &server, cluster_clock)?;
 
     let architecture = preflight::go_architecture(&facts.architecture).unwrap_or_default();
-    let authority = api_server::certificate_authority(cluster).await?;
     let files = HostFiles {
         binary: binary::read(args.gateway_binary.as_deref(), architecture)?,
         host_file: host_text,

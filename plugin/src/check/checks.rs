@@ -3,12 +3,15 @@
 use super::Check;
 
 mod address_assigned;
+mod clocks_in_sync;
+mod conditions_of_gateways;
 mod crds_installed;
 mod crds_not_foreign;
 mod external_services_ready;
 mod forwarders_available;
 mod gateway_hosts_known;
 mod gateways_programmed;
+mod gateways_reporting;
 mod helm_installed;
 mod install_permissions;
 mod kubernetes_version;
@@ -31,6 +34,8 @@ pub(crate) const ALL: &[&Check] = &[
     &operator_available::CHECK,
     &version_skew::CHECK,
     &gateway_hosts_known::CHECK,
+    &gateways_reporting::CHECK,
+    &clocks_in_sync::CHECK,
     &address_assigned::CHECK,
     &gateways_programmed::CHECK,
     &forwarders_available::CHECK,

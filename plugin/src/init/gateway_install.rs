@@ -6,7 +6,7 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::{Api, PostParams};
 
-use super::host_files::{self, HostFile, HostFiles};
+use super::host_files::{HostFile, HostFiles, ServedCluster};
 use super::plan::TokenNeed;
 use super::questions;
 use crate::cluster::{Cluster, api};
@@ -82,15 +82,15 @@ pub(crate) async fn present_host_file(ssh: &Ssh) -> Result<Option<HostFile>, Fai
     })
 }
 
-/// Address by which the gateway there reaches the API server; `None` if that cannot be told.
+/// The cluster that the gateway there serves; `None` if that cannot be told.
 ///
 /// # Errors
 /// The connection broke.
-pub(crate) async fn present_api_server(ssh: &Ssh) -> Result<Option<String>, Failure> {
+pub(crate) async fn served_cluster(ssh: &Ssh) -> Result<Option<ServedCluster>, Failure> {
     let said = ssh
         .script("cat /etc/extconn/kubeconfig 2>/dev/null || true")
         .await?;
-    Ok(host_files::api_server_of(&said.stdout))
+    Ok(ServedCluster::of(&said.stdout))
 }
 
 /// The text of the host file that is there, if it means the same as `wanted`: then it stays as

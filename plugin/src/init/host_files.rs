@@ -100,12 +100,34 @@ pub(crate) fn kubeconfig(
     serde_yaml::to_string(&kubeconfig).expect("a kubeconfig has string keys only")
 }
 
-/// The API server that a gateway's kubeconfig names.
-pub(crate) fn api_server_of(kubeconfig: &str) -> Option<String> {
-    let value: serde_json::Value = serde_yaml::from_str(kubeconfig).ok()?;
-    value["clusters"][0]["cluster"]["server"]
-        .as_str()
-        .map(str::to_owned)
+/// The cluster that a gateway serves, as its kubeconfig names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServedCluster {
+    /// Address by which the gateway reaches the API server.
+    pub server: String,
+    /// Certificates by which it knows it, as the kubeconfig has them: PEM in base64.
+    pub certificate_authority: String,
+}
+
+impl ServedCluster {
+    /// A cluster with this address and these certificates, in PEM.
+    pub(crate) fn new(server: &str, certificate_authority: &str) -> Self {
+        Self {
+            server: server.to_owned(),
+            certificate_authority: base64(certificate_authority.as_bytes()),
+        }
+    }
+
+    /// Reads a kubeconfig; `None` if it names no cluster.
+    pub(crate) fn of(kubeconfig: &str) -> Option<Self> {
+        let value: serde_json::Value = serde_yaml::from_str(kubeconfig).ok()?;
+        let cluster = &value["clusters"][0]["cluster"];
+        let text = |key: &str| cluster[key].as_str().map(str::to_owned);
+        Some(Self {
+            server: text("server")?,
+            certificate_authority: text("certificate-authority-data").unwrap_or_default(),
+        })
+    }
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -217,11 +239,9 @@ httpListen: 127.0.0.1:9999
     #[test]
     fn the_kubeconfig_holds_no_credential() {
         let text = kubeconfig("https://192.0.2.100:6443", "PEM", None);
-        assert_eq!(
-            api_server_of(&text).as_deref(),
-            Some("https://192.0.2.100:6443")
-        );
-        assert_eq!(api_server_of("no kubeconfig"), None);
+        let served = ServedCluster::new("https://192.0.2.100:6443", "PEM");
+        assert_eq!(ServedCluster::of(&text), Some(served));
+        assert_eq!(ServedCluster::of("no kubeconfig"), None);
         let value: serde_json::Value = serde_yaml::from_str(&text).unwrap();
         assert_eq!(
             value["clusters"][0]["cluster"]["certificate-authority-data"],

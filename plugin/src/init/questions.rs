@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use super::InitArgs;
 use super::discovery::Discovery;
 use super::host_files::{HostFile, SourceIp};
+use super::reservation;
 use crate::cli::kubectl_flags::KubectlFlags;
 use crate::cluster;
 use crate::expose::request;
@@ -47,7 +48,11 @@ pub(crate) fn connector_namespace(
     })
 }
 
-fn namespace(text: &str) -> Result<(), String> {
+/// Checks the name of a namespace.
+///
+/// # Errors
+/// A sentence with the rule.
+pub(crate) fn namespace(text: &str) -> Result<(), String> {
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let fits = !text.is_empty() && text.len() <= 63 && text.chars().all(inside);
     if fits && !text.starts_with('-') && !text.ends_with('-') {
@@ -130,7 +135,7 @@ pub(crate) fn host_file(
         (true, Some(present)) => present.target_networks.clone(),
         (true, None) => None,
     };
-    Ok(HostFile {
+    let mut file = HostFile {
         ssh_endpoint,
         source_ips,
         target_networks,
@@ -140,10 +145,12 @@ pub(crate) fn host_file(
             .clone()
             .or_else(|| present.as_ref()?.host_name.clone()),
         other: present.map(|present| present.other).unwrap_or_default(),
-    })
+    };
+    reservation::reserve(&mut file, &args.reserve)?;
+    Ok(file)
 }
 
-/// The flags do not speak of namespaces: what the administrator has reserved stays reserved.
+/// `--source-ip` does not speak of namespaces: what the administrator has reserved stays reserved.
 fn still_reserved(mut source_ips: Vec<SourceIp>, present: Option<&HostFile>) -> Vec<SourceIp> {
     for source in &mut source_ips {
         let mut before = present.iter().flat_map(|present| &present.source_ips);

@@ -38,6 +38,7 @@ pub(crate) async fn prove(
         pull_policy: environment(operator, "FORWARDER_IMAGE_PULL_POLICY"),
         dial: vec![endpoint.to_owned()],
         http_get: None,
+        watched: false,
         run: run.clone(),
     };
     let brought = pod_run::run(cluster, &probe, step, timeout).await;

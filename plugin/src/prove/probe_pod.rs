@@ -25,6 +25,10 @@ const LIFE_SECONDS: u32 = 120;
 /// then, so this only has to cover the way there.
 const HOLD_SECONDS: u32 = 3;
 
+/// Milliseconds that a connection lasts when somebody looks at the target's connections meanwhile:
+/// longer than from one look to the next.
+const WATCHED_MILLISECONDS: u32 = 1000;
+
 /// What the pod is to be.
 #[derive(Clone, Debug)]
 pub(crate) struct ProbePod {
@@ -42,6 +46,8 @@ pub(crate) struct ProbePod {
     pub dial: Vec<String>,
     /// Path to ask for over HTTP on each connection.
     pub http_get: Option<String>,
+    /// Whether the target's connections are looked at meanwhile.
+    pub watched: bool,
     /// What the user knows this run by.
     pub run: String,
 }
@@ -62,6 +68,9 @@ impl ProbePod {
         let mut labels = self.selector.clone();
         labels.extend(self.run_labels());
         let mut arguments = vec!["dial".to_owned(), format!("--hold={HOLD_SECONDS}")];
+        if self.watched {
+            arguments.push(format!("--linger={WATCHED_MILLISECONDS}"));
+        }
         arguments.extend(
             self.http_get
                 .iter()
@@ -135,6 +144,7 @@ mod tests {
             pull_policy: None,
             dial: vec!["db.external-services.svc:15432".into()],
             http_get: None,
+            watched: false,
             run: "x".into(),
         }
     }

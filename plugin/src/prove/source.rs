@@ -170,6 +170,7 @@ fn probe_pod(asked: &Asked<'_>, seen: &Observed, index: usize) -> Option<ProbePo
         pull_policy: container.image_pull_policy,
         dial: dial.collect(),
         http_get: asked.echo.map(str::to_owned),
+        watched: asked.target.is_some(),
         run: asked.run.clone(),
     })
 }

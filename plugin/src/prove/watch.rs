@@ -23,7 +23,7 @@ pub(crate) async fn while_watched<T>(
 ) -> (T, Watched) {
     // It ends by itself after a while, and at once when nobody reads.
     let script = format!(
-        "i=0; while [ $i -lt 900 ]; do ss -Htn state established || exit 1; echo {LOOKED}; sleep 0.2; i=$((i+1)); done"
+        "i=0; while [ $i -lt 900 ]; do ss -Htan || exit 1; echo {LOOKED}; sleep 0.2; i=$((i+1)); done"
     );
     let mut child = match target.follow(&script) {
         Ok(child) => child,
@@ -68,9 +68,9 @@ async fn look(
     None
 }
 
-/// The peer in a line of `ss -Htn state established`, if it is connected to one of the ports.
+/// The peer in a line of `ss -Htan`, if it is or was connected to one of the ports.
 fn peer(line: &str, ports: &[u16]) -> Option<SocketAddrV4> {
-    let mut words = line.split_whitespace().skip(2);
+    let mut words = line.split_whitespace().skip(3);
     let (own, peer) = (address(words.next()?)?, address(words.next()?)?);
     ports.contains(&own.port()).then_some(peer)
 }
@@ -95,15 +95,16 @@ mod tests {
             assert_eq!(peer(line, &[5432]), expected, "{line}");
         };
         check(
-            "0 0 203.0.113.7:5432 192.0.2.10:51514",
+            "ESTAB 0 0 203.0.113.7:5432 192.0.2.10:51514",
             Some("192.0.2.10:51514"),
         );
         check(
-            "0      0      [::ffff:203.0.113.7]:5432   [::ffff:192.0.2.10]:51514",
+            "TIME-WAIT 0      0      [::ffff:203.0.113.7]:5432   [::ffff:192.0.2.10]:51514",
             Some("192.0.2.10:51514"),
         );
-        check("0 0 203.0.113.7:22 192.0.2.10:51514", None);
-        check("0 0 [2001:db8::1]:5432 [2001:db8::2]:51514", None);
+        check("LISTEN 0 128 0.0.0.0:5432 0.0.0.0:*", None);
+        check("ESTAB 0 0 203.0.113.7:22 192.0.2.10:51514", None);
+        check("ESTAB 0 0 [2001:db8::1]:5432 [2001:db8::2]:51514", None);
         check("", None);
     }
 }

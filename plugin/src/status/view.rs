@@ -1,6 +1,8 @@
 //! Pure: what a status shows, from the objects.
 
-use extconn_api::condition::{self, ExternalServiceCondition, GatewayCondition};
+use std::fmt::Display;
+
+use extconn_api::condition::{self, ExternalServiceCondition, GATEWAY_REPORTING, GatewayCondition};
 use extconn_api::external_service::{ExternalService, Source};
 use extconn_api::forwarder::{Forwarder, TunnelState};
 use extconn_api::gateway::Gateway;
@@ -168,14 +170,18 @@ fn source(
             .find(|gateway| gateway.spec.source_ip == source.source_ip)
     });
     let status = gateway.and_then(|gateway| gateway.status.as_ref());
-    let programmed =
-        status.and_then(|s| condition::find(&s.conditions, GatewayCondition::Programmed));
-    let assigned =
-        status.and_then(|s| condition::find(&s.conditions, GatewayCondition::AddressAssigned));
-    let worst = [assigned, programmed]
-        .into_iter()
-        .flatten()
-        .find(|condition| condition.status != "True");
+    let said = |kind: &dyn Display| status.and_then(|s| condition::find(&s.conditions, kind));
+    let programmed = said(&GatewayCondition::Programmed);
+    // A gateway that is silent cannot take back what it said before.
+    let worst = [
+        said(&GATEWAY_REPORTING),
+        said(&GatewayCondition::AddressAssigned),
+        programmed,
+        said(&GatewayCondition::ClockInSync),
+    ]
+    .into_iter()
+    .flatten()
+    .find(|condition| condition.status != "True");
     let replicas = forwarder.map(|forwarder| {
         forwarder
             .and_then(|f| f.status.as_ref())

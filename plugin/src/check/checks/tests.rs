@@ -145,8 +145,16 @@ fn a_gateway_that_does_not_report_or_lacks_its_address_fails() {
         &verdict("gateways-programmed", &behind),
         "latest change"
     ));
-    let absent = with(json!({"conditions": [condition("AddressAssigned", "False", 2)]}));
-    assert!(failed(&verdict("source-ips-assigned", &absent), "in words"));
+    for (check, condition_type) in [
+        ("source-ips-assigned", "AddressAssigned"),
+        ("gateways-reporting", "Reporting"),
+        ("clocks-in-sync", "ClockInSync"),
+    ] {
+        let absent = with(json!({"conditions": [condition(condition_type, "False", 2)]}));
+        assert!(failed(&verdict(check, &absent), "192.0.2.10: in words"));
+        let well = with(json!({"conditions": [condition(condition_type, "True", 2)]}));
+        assert!(matches!(verdict(check, &well), Verdict::Passed(_)));
+    }
 }
 
 #[test]

@@ -38,12 +38,19 @@ fn forwarder(states: &[&str]) -> Forwarder {
 }
 
 fn gateway(assigned: &str) -> Gateway {
+    gateway_with(&[("AddressAssigned", assigned), ("Programmed", "True")])
+}
+
+fn gateway_with(conditions: &[(&str, &str)]) -> Gateway {
+    let conditions: Vec<_> = conditions
+        .iter()
+        .map(|(type_, status)| condition(type_, status, 1))
+        .collect();
     serde_json::from_value(json!({
         "apiVersion": "extconn.submariner.io/v1alpha1", "kind": "Gateway",
         "metadata": {"name": "192.0.2.10", "namespace": "external-services", "generation": 1},
         "spec": {"sourceIP": "192.0.2.10"},
-        "status": {"hostName": "gw1", "conditions": [
-            condition("AddressAssigned", assigned, 1), condition("Programmed", "True", 1)]}
+        "status": {"hostName": "gw1", "conditions": conditions}
     }))
     .unwrap()
 }
@@ -91,6 +98,24 @@ fn a_gateway_without_the_address_is_not_programmed() {
     let view = seen(external_service("False", 2), &[], "False");
     assert!(!view.sources[0].gateway_programmed);
     assert_eq!(view.sources[0].gateway_message.as_deref(), Some("in words"));
+}
+
+#[test]
+fn what_a_gateway_said_before_it_fell_silent_does_not_count() {
+    let silent = [
+        ("AddressAssigned", "True"),
+        ("Programmed", "True"),
+        ("Reporting", "False"),
+    ];
+    let observed = Observed {
+        external_services: vec![external_service("True", 2)],
+        forwarders: Some(vec![forwarder(&["Up"])]),
+        gateways: Some(vec![gateway_with(&silent)]),
+    };
+    let view = StatusView::new(observed, "external-services");
+    let source = &view.external_services[0].sources[0];
+    assert!(!source.gateway_programmed);
+    assert_eq!(source.gateway_message.as_deref(), Some("in words"));
 }
 
 #[test]
