@@ -23,7 +23,7 @@ pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 10);
 /// A second gateway host, for whoever wants one; ssh listens there.
 pub const GATEWAY2: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 11);
 /// Source IP assigned to the second gateway host.
-pub const SOURCE_IP2: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 202);
+pub const SOURCE_IP2: Ipv4Addr = Ipv4Addr::new(192, 168, 122, 211);
 /// Source IPs assigned to the gateway host.
 pub const SOURCE_IPS: [Ipv4Addr; 2] = [
     Ipv4Addr::new(192, 168, 122, 200),

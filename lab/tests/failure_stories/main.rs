@@ -9,8 +9,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
+mod gateways;
 mod interruption;
 mod login;
 mod machine;
+mod narrow;
 mod stage;
 mod terminal;

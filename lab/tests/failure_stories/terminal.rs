@@ -1,9 +1,10 @@
 //! Terminals that show little, and none at all.
 
+use extconn_lab::gateway;
 use extconn_lab::terminal::{Key, Terminal, plain};
-use extconn_lab::topology::GATEWAY;
+use extconn_lab::topology::{GATEWAY, GATEWAY2, Host, SOURCE_IP2};
 
-use crate::stage::{INTERRUPTED, USAGE, workstation};
+use crate::stage::{INTERRUPTED, USAGE, init, shell, workstation};
 
 #[test]
 #[ignore = "needs a lab with extconn in it: make end-to-end"]
@@ -63,4 +64,42 @@ fn no_color_is_honoured_on_a_terminal() {
     });
     assert_eq!(colour, None, "{:?}", plain.raw);
     assert!(plain.screen.contains("error: "), "{}", plain.screen);
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn who_has_several_contexts_is_asked_for_one() {
+    const KUBECONFIG: &str = "/run/extconn-lab/two-contexts";
+    let make = format!(
+        "kubectl config view --raw > {KUBECONFIG} && \
+         kubectl --kubeconfig {KUBECONFIG} config set-context elsewhere --cluster nowhere"
+    );
+    shell(Host::Workstation, &make);
+    let line = format!("kubectl extconn init --kubeconfig {KUBECONFIG}");
+    let mut terminal = Terminal::run(100, &line).unwrap();
+    terminal.wait_for("Cluster, by the context").unwrap();
+    terminal.wait_for("elsewhere").unwrap();
+    terminal.press(Key::Enter).unwrap();
+    terminal.wait_for("extconn is installed").unwrap();
+    terminal.press(Key::CtrlC).unwrap();
+    let ended = terminal.end().unwrap();
+    assert_eq!(ended.status, INTERRUPTED, "{}", ended.screen);
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn a_dry_run_prints_what_it_would_do_and_does_nothing() {
+    let gateway = format!("--gateway=root@{GATEWAY2}");
+    let ip = format!("--source-ip={SOURCE_IP2}");
+    let before = gateway::fingerprint(Host::Gateway2).unwrap();
+    let told = init(&[&gateway, &ip, "--dry-run"]).succeeds();
+    for shown in [
+        "kind: ConfigMap",
+        "sshEndpoint: 192.168.122.11:2022",
+        "extconn-gateway.service",
+    ] {
+        assert!(told.stdout.contains(shown), "{shown}: {told:#?}");
+    }
+    assert_eq!(gateway::fingerprint(Host::Gateway2).unwrap(), before);
+    init(&[]).changes_nothing();
 }

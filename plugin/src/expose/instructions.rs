@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use super::judge;
 use super::surroundings::Surroundings;
 use crate::terminal::style::Style;
+use crate::terminal::wrap;
 
 /// What pods dial, as whom they are seen, what the other side must allow, and what to do next.
 pub(crate) fn instructions(object: &ExternalService, seen: &Surroundings, style: Style) -> String {
@@ -80,8 +81,9 @@ pub(crate) fn instructions(object: &ExternalService, seen: &Surroundings, style:
             }
         }
     }
-    line(&mut text, "");
-    line(&mut text, "Prove it:");
+    let mut text = wrap::wrap(text.trim_end(), style.width, "  ");
+    line(&mut text, "\n\nProve it:");
+    // A command that is to be copied stays on its line.
     line(
         &mut text,
         &format!(

@@ -13,6 +13,7 @@ use crate::helm::{Helm, Values};
 use crate::invocation::Invocation;
 use crate::terminal::progress::Step;
 use crate::terminal::style::Style;
+use crate::terminal::wrap;
 
 /// How long clearing away may take after Ctrl-C; a second one ends at once.
 const CLEARING: Duration = Duration::from_secs(10);
@@ -258,10 +259,11 @@ impl Work {
                 );
                 let _ = writeln!(
                     text,
-                    "The cluster must reach {} (TCP).\n",
+                    "The cluster must reach {} (TCP).",
                     style.strong(&host.wanted.ssh_endpoint)
                 );
-                let _ = writeln!(text, "Next:\n  kubectl extconn expose");
+                text = wrap::wrap(text.trim_end(), style.width, "");
+                let _ = writeln!(text, "\n\nNext:\n  kubectl extconn expose");
             }
             None => {
                 let _ = writeln!(
