@@ -62,7 +62,7 @@ operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewri
 	EXTCONN_SCALE=1000 EXTCONN_WRITE=$(CURDIR)/docs/benchmarks.md \
 	  cargo test --locked --workspace --test operator -- --ignored --nocapture scale
 
-planted-faults: build ## Plant every fault that `kubectl extconn test` must find, in a fresh lab (8 minutes).
+planted-faults: build ## Plant every fault that `kubectl extconn test` must find, in a fresh lab (4 minutes).
 	$(LAB) down && $(LAB) up && $(LAB) install
 	cargo test --locked --workspace --test planted_faults -- --ignored --test-threads=1
 
