@@ -3,6 +3,7 @@
 //! Pure: no client, no runtime, no clock. Everything that two components must agree on is
 //! here and nowhere else; what only one of them needs is not.
 
+pub mod admission;
 pub mod condition;
 pub mod external_service;
 pub mod forwarder;
@@ -12,6 +13,7 @@ pub mod node_addresses;
 pub mod permission;
 mod schema;
 
+pub use admission::{Permissions, PermissionsSpec};
 pub use external_service::{ExternalService, ExternalServiceSpec, ExternalServiceStatus};
 pub use forwarder::{Forwarder, ForwarderSpec, ForwarderStatus};
 pub use gateway::{Gateway, GatewaySpec, GatewayStatus};
@@ -23,10 +25,15 @@ use serde::{Deserialize, Serialize};
 
 /// All custom resource definitions of extconn, in the order in which to install them.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    [ExternalService::crd(), Forwarder::crd(), Gateway::crd()]
-        .into_iter()
-        .map(schema::with_flowing_descriptions)
-        .collect()
+    [
+        ExternalService::crd(),
+        Forwarder::crd(),
+        Gateway::crd(),
+        Permissions::crd(),
+    ]
+    .into_iter()
+    .map(schema::with_flowing_descriptions)
+    .collect()
 }
 
 /// Transport protocol of a port.

@@ -205,12 +205,12 @@ fn reserve(source: &Source, namespaces: Option<&str>) -> Result<()> {
 /// Waits until admission knows for which namespace a source IP is reserved; none is empty.
 fn await_reservation(source: &Source, namespace: &str) -> Result<()> {
     let key = format!(
-        "-o=jsonpath={{.data.source-ip\\.{}}}",
+        "-o=jsonpath={{.spec.entries.source-ip\\.{}}}",
         source.source_ip.to_string().replace('.', "\\.")
     );
     let get = [
         "get",
-        "configmap",
+        "permissions.extconn.submariner.io",
         "extconn-permissions",
         "-n",
         "external-services",

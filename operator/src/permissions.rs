@@ -1,5 +1,6 @@
-//! Keeps in one ConfigMap what admission has to know and cannot read itself: which Services'
-//! owners consent, and which source IPs are reserved. See docs/decisions/0042-admission.md.
+//! Keeps in one object what admission has to know and cannot read itself: which Services'
+//! owners consent, and which source IPs are reserved. See docs/decisions/0042-admission.md
+//! and 0080-permissions-of-our-own-kind.md.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +8,12 @@ use std::time::Duration;
 
 use extconn_api::names::{self, field_manager};
 use extconn_api::permission::{self, Namespaces};
-use extconn_api::{Gateway, NamespacedName};
+use extconn_api::{Gateway, NamespacedName, Permissions, PermissionsSpec};
 use futures::{StreamExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use kube::api::{Api, ObjectMeta, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Api, ObjectMeta};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
-use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Changes that follow each other closer than this are published together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// Most that the consents may take up, in bytes: an object of 1 MiB is refused.
+/// Most that the consents may take up, in bytes: etcd refuses an object of 1.5 MiB.
 const MOST: usize = 900 << 10;
 
 /// The same changes, ringing the bell with each.
@@ -35,12 +35,12 @@ pub fn ringing<K: Send + 'static>(changes: Changes<K>, bell: Arc<Notify>) -> Cha
     changes.inspect_ok(move |_| bell.notify_one()).boxed()
 }
 
-/// Keeps the ConfigMap in line with Services and Gateways; ends with its watch.
+/// Keeps the object in line with Services and Gateways; ends with its watch.
 pub async fn publish(client: Client, context: Arc<Context>, bell: Arc<Notify>) {
     let own =
         watcher::Config::default().fields(&format!("metadata.name={}", permission::PERMISSIONS));
     let namespace = &context.settings.connector_namespace;
-    let mut published = watched(Api::<ConfigMap>::namespaced(client, namespace), own);
+    let mut published = watched(Api::<Permissions>::namespaced(client, namespace), own);
     let all_seen = published.all_seen.clone();
     let seen = tokio::spawn({
         let bell = bell.clone();
@@ -55,7 +55,7 @@ pub async fn publish(client: Client, context: Arc<Context>, bell: Arc<Notify>) {
         seen.abort();
         return;
     }
-    let api: Api<ConfigMap> = context.connector();
+    let api: Api<Permissions> = context.connector();
     loop {
         let waited = timeout(RETRY, async {
             tokio::select! {
@@ -75,54 +75,30 @@ pub async fn publish(client: Client, context: Arc<Context>, bell: Arc<Notify>) {
         }
         let desired = permissions(&context.stores);
         let observed = published.store.state().pop();
-        let data = observed.map(|observed| observed.data.clone().unwrap_or_default());
-        if data.as_ref() == Some(&desired) {
+        if observed.is_some_and(|observed| observed.spec.entries == desired) {
             continue;
         }
-        if let Err(error) = write(&api, namespace, desired).await {
+        let desired = object(namespace, desired);
+        if let Err(error) = apply_as(&api, &desired, field_manager::OPERATOR).await {
             tracing::warn!(%error, "failed to publish the permissions, trying again");
         }
     }
 }
 
-async fn write(
-    api: &Api<ConfigMap>,
-    namespace: &str,
-    desired: BTreeMap<String, String>,
-) -> anyhow::Result<()> {
+fn object(namespace: &str, entries: BTreeMap<String, String>) -> Permissions {
     let label = (
         names::LABEL_MANAGED_BY.to_owned(),
         names::MANAGED_BY.to_owned(),
     );
-    let config_map = ConfigMap {
+    Permissions {
         metadata: ObjectMeta {
             name: Some(permission::PERMISSIONS.into()),
             namespace: Some(namespace.to_owned()),
             labels: Some([label].into()),
             ..ObjectMeta::default()
         },
-        data: Some(desired.clone()),
-        ..ConfigMap::default()
-    };
-    let applied = apply_as(api, &config_map, field_manager::OPERATOR).await?;
-    // Server-side apply keeps what others have added: here it would permit something.
-    let surplus: BTreeMap<String, ()> = applied
-        .data
-        .unwrap_or_default()
-        .into_keys()
-        .filter(|key| !desired.contains_key(key))
-        .map(|key| (key, ()))
-        .collect();
-    if !surplus.is_empty() {
-        let parameters = PatchParams {
-            field_manager: Some(field_manager::OPERATOR.into()),
-            ..PatchParams::default()
-        };
-        let removed = Patch::Merge(json!({"data": surplus}));
-        api.patch(permission::PERMISSIONS, &parameters, &removed)
-            .await?;
+        spec: PermissionsSpec { entries },
     }
-    Ok(())
 }
 
 fn permissions(stores: &Stores) -> BTreeMap<String, String> {
@@ -158,6 +134,8 @@ fn reservation(gateway: &Gateway) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn service(exposed_to: &str) -> Service {

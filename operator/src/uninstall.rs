@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use extconn_api::condition::{self, ExternalServiceCondition, ExternalServiceReason};
-use extconn_api::{ExternalService, Forwarder, Gateway, names, permission};
+use extconn_api::{ExternalService, Forwarder, Gateway, Permissions, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -92,9 +92,8 @@ async fn remove_everything(client: &Client, namespace: &str) -> anyhow::Result<(
     remove::<RoleBinding>(client, &all, &mut errors).await?;
     remove::<Role>(client, &connector(client, namespace), &mut errors).await?;
     remove::<ServiceAccount>(client, &connector(client, namespace), &mut errors).await?;
-    for name in [names::NODE_ADDRESSES, permission::PERMISSIONS] {
-        remove_named::<ConfigMap>(client, namespace, name, &mut errors).await?;
-    }
+    remove::<Permissions>(client, &connector(client, namespace), &mut errors).await?;
+    remove_named::<ConfigMap>(client, namespace, names::NODE_ADDRESSES, &mut errors).await?;
     remove_named::<Lease>(client, namespace, names::OPERATOR_LEASE, &mut errors).await?;
     Ok(errors.into_result()?)
 }

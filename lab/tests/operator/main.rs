@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod admission;
 mod agents;
 mod bad_inputs;
 mod conditions;

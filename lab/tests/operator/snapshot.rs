@@ -16,6 +16,7 @@ pub async fn snapshot(world: &World) -> Snapshot {
         "/apis/submariner.io/v1alpha1/externalservices".to_owned(),
         format!("/apis/extconn.submariner.io/v1alpha1/namespaces/{CONNECTOR}/forwarders"),
         format!("/apis/extconn.submariner.io/v1alpha1/namespaces/{CONNECTOR}/gateways"),
+        format!("/apis/extconn.submariner.io/v1alpha1/namespaces/{CONNECTOR}/permissions"),
         format!("/apis/apps/v1/namespaces/{CONNECTOR}/deployments"),
         format!("/api/v1/namespaces/{CONNECTOR}/services"),
         format!("/api/v1/namespaces/{CONNECTOR}/serviceaccounts?{ours}"),

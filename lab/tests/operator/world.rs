@@ -40,22 +40,9 @@ impl World {
         world
     }
 
-    fn install(&self) {
-        let helm = supply::program(&Progress::new(), "helm").unwrap();
-        let chart = installation::tree().join("chart");
-        let rendered = Command::new(helm)
-            .args(["template", "extconn"])
-            .arg(chart)
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&rendered.stderr);
-        assert!(rendered.status.success(), "{said}");
-        let text = String::from_utf8(rendered.stdout).unwrap();
-        let documents = text.split("\n---").map(|document| {
-            let document: Option<Value> = serde_yaml::from_str(document).unwrap();
-            document.unwrap_or_default()
-        });
-        let mut objects: Vec<Value> = documents.filter(Value::is_object).collect();
+    /// Installs the chart but for what runs.
+    pub fn install(&self) {
+        let mut objects = Self::of_chart(&[]);
         objects.retain(|object| !RUNS.contains(&object["kind"].as_str().unwrap()));
         // Everything else needs one of these.
         let first = |object: &Value| {
@@ -65,6 +52,26 @@ impl World {
         objects.sort_by_key(first);
         self.apply(&objects);
         self.kubectl(&["wait", "--for=condition=Established", "crd", "--all"], "");
+    }
+
+    /// All that the chart makes with these arguments of Helm's.
+    pub fn of_chart(args: &[&str]) -> Vec<Value> {
+        let helm = supply::program(&Progress::new(), "helm").unwrap();
+        let chart = installation::tree().join("chart");
+        let rendered = Command::new(helm)
+            .args(["template", "extconn"])
+            .arg(chart)
+            .args(args)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&rendered.stderr);
+        assert!(rendered.status.success(), "{said}");
+        let text = String::from_utf8(rendered.stdout).unwrap();
+        let documents = text.split("\n---").map(|document| {
+            let document: Option<Value> = serde_yaml::from_str(document).unwrap();
+            document.unwrap_or_default()
+        });
+        documents.filter(Value::is_object).collect()
     }
 
     /// A way for an operator to the API server.
