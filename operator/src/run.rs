@@ -127,10 +127,15 @@ async fn act(
         }
         std::future::pending::<()>().await
     };
-    // kube's Controller does not always end when it has nothing to finish.
     let too_long = async {
         stop.cancelled().await;
-        tokio::time::sleep(FINISHING).await;
+        // Before all watches have started nothing has begun, and kube's Controller would wait for
+        // ever for the watch that it has stopped itself.
+        if stores.are_ready() {
+            tokio::time::sleep(FINISHING).await;
+            let seconds = FINISHING.as_secs();
+            tracing::warn!(seconds, "cutting off what had begun and has not finished");
+        }
     };
     tokio::select! {
         // The controller ends only when told to.

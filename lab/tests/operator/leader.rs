@@ -46,6 +46,25 @@ fn order(name: &str, port: u16) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab's programs: make control-plane"]
+async fn an_operator_whose_watches_cannot_start_stops_at_once_when_told() {
+    let world = World::new().await;
+    let crd = "customresourcedefinition/gateways.extconn.submariner.io";
+    world.kubectl(&["delete", crd], "");
+    let door = world.door().await;
+    let operator = Operator::start(&world, &door, "operator");
+    until("it misses Gateways", SOON, async || {
+        operator.said().contains("a watch failed").then_some(())
+    })
+    .await;
+    let begin = Instant::now();
+    assert!(operator.stop().await.success());
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(holder(&world).await, "", "the Lease is not given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the lab's programs: make control-plane"]
 async fn one_operator_acts_and_another_takes_over() {
     let world = World::new().await;
     world.apply(&[namespace("shop"), service("shop", "web", &[80])]);

@@ -279,6 +279,11 @@ impl Stores {
 }
 
 #[cfg(test)]
+    /// Whether every store has seen everything that there is.
+    pub fn are_ready(&self) -> bool {
+        self.all_seen.iter().all(|all_seen| *all_seen.borrow())
+    }
+
 mod tests {
     use futures::FutureExt;
     use kube::runtime::watcher::Event;
