@@ -1,11 +1,11 @@
-//! What admission goes by, also when the chart was uninstalled
+//! Who may write ExternalServices, and what admission goes by, also when the chart was uninstalled
 //! and is installed again on the same API server.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::process::Operator;
+use crate::process::{Controller, Operator};
 use crate::world::{CONNECTOR, World, external_service, namespace, service, until};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -66,4 +66,87 @@ async fn policies_that_come_back_go_by_what_is_permitted_then() {
     world.gateway_reserves(SOURCE_IP, &["crm", "bank"]).await;
     until_reserved(&world, "crm, bank").await;
     assert!(operator.stop().await.success());
+}
+
+/// Whether somebody of this group may do this in a namespace.
+fn may(world: &World, group: &str, verb: &str, resource: &str, namespace: &str) -> bool {
+    may_with(world, group, verb, resource, namespace, &[])
+}
+
+fn may_with(
+    world: &World,
+    group: &str,
+    verb: &str,
+    resource: &str,
+    namespace: &str,
+    more: &[&str],
+) -> bool {
+    let group = format!("--as-group={group}");
+    let args = [
+        "auth", "can-i", verb, resource, "-n", namespace, "--as=eve", &group,
+    ];
+    // It fails if the answer is no.
+    let output = world.plane.kubectl(&[&args, more].concat(), "").unwrap();
+    output.status.success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the lab's programs: make control-plane"]
+async fn who_may_edit_writes_external_services_where_an_administrator_says_so() {
+    let world = World::new().await;
+    world.apply(&["shop", "bank"].map(namespace));
+    let bind = |role: &str, group: &str| {
+        let (role, group) = (format!("--clusterrole={role}"), format!("--group={group}"));
+        let binding = format!("{role}-{group}").replace(['-', '='], "");
+        world.kubectl(
+            &[
+                "create",
+                "rolebinding",
+                &binding,
+                "-n",
+                "shop",
+                &role,
+                &group,
+            ],
+            "",
+        );
+    };
+    bind("extconn-edit", "team-shop");
+    bind("edit", "editors");
+    bind("view", "viewers");
+    let es = "externalservices.submariner.io";
+    for verb in [
+        "create", "update", "patch", "delete", "get", "list", "watch",
+    ] {
+        assert!(may(&world, "team-shop", verb, es, "shop"), "{verb}");
+        assert!(!may(&world, "team-shop", verb, es, "bank"), "{verb}");
+        assert!(!may(&world, "team-shop", verb, es, CONNECTOR), "{verb}");
+    }
+    let status = ["--subresource=status"];
+    assert!(may_with(&world, "team-shop", "get", es, "shop", &status));
+    assert!(!may_with(&world, "team-shop", "patch", es, "shop", &status));
+    assert!(!may(
+        &world,
+        "team-shop",
+        "get",
+        "gateways.extconn.submariner.io",
+        "shop"
+    ));
+
+    // Kubernetes' own roles, by aggregation.
+    let _controller = Controller::start(&world, "clusterrole-aggregation-controller");
+    until("who views sees them", SOON, async || {
+        may(&world, "viewers", "list", es, "shop").then_some(())
+    })
+    .await;
+    assert!(!may(&world, "viewers", "create", es, "shop"));
+    assert!(!may(&world, "editors", "create", es, "shop"));
+    let mut roles = World::of_chart(&["--set=rbac.aggregateToEdit=true"]);
+    roles.retain(|object| object["metadata"]["name"] == "extconn-edit");
+    world.apply(&roles);
+    until("who edits writes them", SOON, async || {
+        may(&world, "editors", "create", es, "shop").then_some(())
+    })
+    .await;
+    assert!(!may(&world, "editors", "create", es, "bank"));
 }

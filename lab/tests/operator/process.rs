@@ -1,11 +1,14 @@
 //! An operator as it is shipped, run as a process of the test's.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use extconn_lab::installation;
+use extconn_lab::contained::contained;
+use extconn_lab::progress::Progress;
+use extconn_lab::{installation, supply};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -125,6 +128,39 @@ impl Drop for Operator {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// One controller of the controller manager, for tests that need what it does.
+pub struct Controller(Child);
+
+impl Controller {
+    /// Starts the controller of this name.
+    pub fn start(world: &World, controller: &str) -> Self {
+        let name = "kube-controller-manager";
+        let folder = world.plane.folder();
+        // The program looks at its own name.
+        let program = folder.join(name);
+        symlink(supply::program(&Progress::new(), name).unwrap(), &program).unwrap();
+        let log = File::create(folder.join(format!("{name}.log"))).unwrap();
+        let kubeconfig = world.plane.kubeconfig();
+        let child = contained(program)
+            .arg(format!("--kubeconfig={}", kubeconfig.display()))
+            .arg(format!("--controllers={controller}"))
+            .args(["--leader-elect=false", "--secure-port=0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
