@@ -15,15 +15,14 @@ use kube::runtime::watcher;
 use tokio::time::timeout;
 
 use crate::controller::Context;
-use crate::controller::stores::{wait_for, watched};
+use crate::controller::stores::{Watched, wait_for, watched};
 use crate::reconcile::put;
 
 /// How soon a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
 /// Keeps the ConfigMap in line with the Nodes; ends with its watches.
-pub async fn publish(client: Client, context: Arc<Context>) {
-    let nodes = watched(Api::<Node>::all(client.clone()), watcher::Config::default());
+pub async fn publish(client: Client, context: Arc<Context>, nodes: Watched<Node>) {
     let own =
         watcher::Config::default().fields(&format!("metadata.name={}", names::NODE_ADDRESSES));
     let namespace = &context.settings.connector_namespace;

@@ -96,7 +96,7 @@ async fn act(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let watch_client = self::client(WATCH_TIMEOUT).await?;
-    let (stores, mut watches) = stores::watch(&watch_client, &settings.connector_namespace);
+    let (stores, mut watches, nodes) = stores::watch(&watch_client, &settings.connector_namespace);
     meters.leads(stores.clone());
     let context = Arc::new(Context::new(client, settings, stores.clone(), meters));
     let bell = Arc::new(Notify::new());
@@ -105,6 +105,7 @@ async fn act(
     let nodes = tokio::spawn(node_addresses::publish(
         watch_client.clone(),
         context.clone(),
+        nodes,
     ));
     let permissions = tokio::spawn(permissions::publish(
         watch_client.clone(),

@@ -295,6 +295,24 @@ fn answered() -> Vec<Answered> {
         "note": "\u{202e}evil\u{202c} 🚀 \u{1b}[31m", "large": "x".repeat(200_000),
     });
     cases.push(("noted", noted, resolved, "True", vec!["shop/web"]));
+    // Targets that are of this cluster too: another network may have the same addresses.
+    let mut add = |name: &'static str, target, last, words: &[&'static str]| {
+        let sources = [("shop", "web", &*format!("192.0.2.{last}"))];
+        let object = external_service(("shop", name), target, &sources, &[8000]);
+        cases.push((name, object, "Accepted", "True", words.to_vec()));
+    };
+    let words = [
+        "targetIP 10.96.7.9",
+        "cluster IP of Service shop/fixed",
+        "if you mean",
+    ];
+    add("at-service", "10.96.7.9", 97, &words);
+    let words = [
+        "targetIP 172.30.0.11",
+        "an address of node node1",
+        "if that is not",
+    ];
+    add("at-node", "172.30.0.11", 98, &words);
     cases
 }
 
@@ -313,7 +331,9 @@ fn services() -> Vec<Value> {
     let mut udp = service("shop", "udp-only", &[53]);
     udp["spec"]["ports"][0]["protocol"] = json!("UDP");
     let plain = ["web", "on", "no", "leaving"].map(|name| service("shop", name, &[80]));
-    [headless, elsewhere, selectorless, dual, udp]
+    let mut fixed = service("shop", "fixed", &[80]);
+    fixed["spec"]["clusterIP"] = json!("10.96.7.9");
+    [headless, elsewhere, selectorless, dual, udp, fixed]
         .into_iter()
         .chain(plain)
         .collect()
@@ -338,6 +358,13 @@ async fn bad_input_is_refused_with_a_sentence_or_answered_by_a_condition() {
     let world = World::new().await;
     world.apply(&[namespace("shop")]);
     world.apply(&services());
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1"}});
+    world.apply(std::slice::from_ref(&node));
+    let addresses = json!([{"type": "InternalIP", "address": "172.30.0.11"}]);
+    let status = json!({"status": {"addresses": addresses}});
+    let path = format!("{}/status", World::path(&node));
+    let merge = "application/merge-patch+json";
+    world.patch(&path, merge, &status).await.unwrap();
     let door = world.door().await;
     let operator = Operator::start(&world, &door, "operator");
     let cases = refused();

@@ -67,7 +67,10 @@ impl<K: Resource<DynamicType = ()> + Clone, T: Eq + Hash> Index<K, T> {
         names
             .into_iter()
             .filter_map(|name| {
-                let object = ObjectRef::new(&name.name).within(&name.namespace);
+                let mut object = ObjectRef::new(&name.name);
+                if !name.namespace.is_empty() {
+                    object = object.within(&name.namespace);
+                }
                 self.store.get(&object)
             })
             .collect()

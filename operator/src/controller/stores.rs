@@ -9,7 +9,7 @@ use extconn_api::{ExternalService, Forwarder, Gateway, NamespacedName, names};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Writer;
@@ -58,6 +58,10 @@ pub struct Stores {
     pub external_services_by_wish: Index<ExternalService, Wish>,
     /// All Services: sources, and those that the operator made.
     pub services: Store<Service>,
+    /// All Services by cluster IP.
+    pub services_by_cluster_ip: Index<Service, String>,
+    /// All nodes by address.
+    pub nodes_by_address: Index<Node, String>,
     /// All Forwarders.
     pub forwarders: Store<Forwarder>,
     /// All Gateways.
@@ -103,8 +107,9 @@ pub struct Watches {
     pub pods: Changes<PartialObjectMeta<Pod>>,
 }
 
-/// Stores, and the watches that fill them.
-pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
+/// Stores, and the watches that fill them; that of nodes is apart, for no change of a node is one
+/// for an ExternalService.
+pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches, Watched<Node>) {
     let everything = watcher::Config::default;
     let ours = || {
         let selector = format!("{}={}", names::LABEL_MANAGED_BY, names::MANAGED_BY);
@@ -112,7 +117,9 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
     };
     let (external_services, external_services_by_wish) =
         indexed(Api::all(client.clone()), everything(), Wish::of);
-    let services = watched(Api::all(client.clone()), everything());
+    let (services, services_by_cluster_ip) =
+        indexed(Api::all(client.clone()), everything(), cluster_ips);
+    let (nodes, nodes_by_address) = indexed(Api::all(client.clone()), everything(), node_addresses);
     let forwarders = watched(connector(client, connector_namespace), everything());
     let (gateways, gateways_by_grant) = indexed(
         connector(client, connector_namespace),
@@ -129,6 +136,7 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
         all_seen: vec![
             external_services.all_seen,
             services.all_seen,
+            nodes.all_seen.clone(),
             forwarders.all_seen,
             gateways.all_seen,
             deployments.all_seen,
@@ -140,6 +148,8 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
         external_services: external_services.store,
         external_services_by_wish,
         services: services.store,
+        services_by_cluster_ip,
+        nodes_by_address,
         forwarders: forwarders.store,
         gateways: gateways.store,
         gateways_by_grant,
@@ -161,13 +171,31 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches) {
         role_bindings: role_bindings.changes,
         pods: pods.changes,
     };
-    (stores, watches)
+    (stores, watches, nodes)
 }
 
 /// The forwarders to which a gateway grants something, by name.
 pub fn granted(gateway: &Gateway) -> Vec<String> {
     let grants = gateway.spec.forwarders.iter();
     grants.map(|grant| grant.name.clone()).collect()
+}
+
+/// The addresses at which a Service is reached in the cluster.
+pub fn cluster_ips(service: &Service) -> Vec<String> {
+    let spec = service.spec.as_ref();
+    let all = spec.into_iter().flat_map(|spec| spec.cluster_ips.iter());
+    all.flatten().cloned().collect()
+}
+
+/// The addresses of a node.
+pub fn node_addresses(node: &Node) -> Vec<String> {
+    let status = node.status.as_ref();
+    let all = status
+        .into_iter()
+        .flat_map(|status| status.addresses.iter());
+    all.flatten()
+        .map(|address| address.address.clone())
+        .collect()
 }
 
 /// The ExternalService that an object was made for.
@@ -251,6 +279,11 @@ where
 }
 
 impl Stores {
+    /// Whether every store has seen everything that there is.
+    pub fn are_ready(&self) -> bool {
+        self.all_seen.iter().all(|all_seen| *all_seen.borrow())
+    }
+
     /// Waits until every store has seen everything that there is.
     ///
     /// # Errors
@@ -279,11 +312,6 @@ impl Stores {
 }
 
 #[cfg(test)]
-    /// Whether every store has seen everything that there is.
-    pub fn are_ready(&self) -> bool {
-        self.all_seen.iter().all(|all_seen| *all_seen.borrow())
-    }
-
 mod tests {
     use futures::FutureExt;
     use kube::runtime::watcher::Event;

@@ -9,6 +9,8 @@ use std::num::NonZeroU16;
 use extconn_api::condition::ExternalServiceReason;
 use extconn_api::{NamespacedName, Protocol};
 
+use crate::reconcile::observe::AtTarget;
+
 /// Address that the external server sees and dials; held by a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceIp(pub Ipv4Addr);
@@ -64,6 +66,8 @@ pub struct Connection {
     pub egress: Vec<EgressPort>,
     /// Ports of the Services: no (source IP, port) twice. Empty if not bidirectional.
     pub ingress: Vec<IngressPort>,
+    /// What of this cluster has the target's address, if anything has.
+    pub at_target: Option<AtTarget>,
     /// Why some listed Service is not, or not fully, a source.
     pub source_problems: Vec<Problem>,
 }

@@ -101,12 +101,16 @@ fn stores(documents: &str) -> Stores {
     let (gateways, gateways_by_grant) = indexed(documents, stores::granted);
     let (role_bindings, role_bindings_by_owner) = indexed(documents, stores::owner);
     let (_, pods_by_owner) = indexed(documents, stores::owner);
+    let (services, services_by_cluster_ip) = indexed(documents, stores::cluster_ips);
+    let (_, nodes_by_address) = indexed(documents, stores::node_addresses);
     Stores {
         connector_namespace: names::CONNECTOR_NAMESPACE.into(),
         all_seen: vec![],
         external_services,
         external_services_by_wish,
-        services: store(documents),
+        services,
+        services_by_cluster_ip,
+        nodes_by_address,
         forwarders: store(documents),
         gateways,
         gateways_by_grant,

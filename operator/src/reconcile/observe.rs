@@ -26,8 +26,19 @@ pub struct Observed {
     pub gateways: BTreeMap<String, Arc<Gateway>>,
     /// What has been made for it.
     pub children: Children,
+    /// What of this cluster has the address of its target, if anything has.
+    pub at_target: Option<AtTarget>,
     /// Names of its forwarder's pods.
     pub pods: BTreeSet<String>,
+}
+
+/// What of this cluster has an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AtTarget {
+    /// The Service of this cluster IP.
+    Service(NamespacedName),
+    /// The node of this name.
+    Node(String),
 }
 
 impl Observed {
@@ -83,6 +94,7 @@ pub fn observe(external_service: Arc<ExternalService>, stores: &Stores) -> Obser
         .collect();
     let pods = stores.pods_by_owner.with(std::slice::from_ref(&key));
     let pods = pods.iter().map(|pod| pod.name_any()).collect();
+    let at_target = at_target(&external_service.spec.target_ip, stores);
     let children = children(&key, stores);
     Observed {
         external_service,
@@ -90,8 +102,20 @@ pub fn observe(external_service: Arc<ExternalService>, stores: &Stores) -> Obser
         services,
         gateways,
         children,
+        at_target,
         pods,
     }
+}
+
+fn at_target(target_ip: &String, stores: &Stores) -> Option<AtTarget> {
+    let address = std::slice::from_ref(target_ip);
+    let services = stores.services_by_cluster_ip.with(address);
+    let services = services
+        .iter()
+        .map(|s| AtTarget::Service(ownership::key(&**s)));
+    let nodes = stores.nodes_by_address.with(address);
+    let nodes = nodes.iter().map(|node| AtTarget::Node(node.name_any()));
+    services.chain(nodes).next()
 }
 
 fn children(key: &NamespacedName, stores: &Stores) -> Children {

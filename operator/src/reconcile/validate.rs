@@ -74,6 +74,7 @@ fn accepted(
         sources,
         egress,
         ingress,
+        at_target: observed.at_target.clone(),
         source_problems,
     })
 }

@@ -78,7 +78,7 @@ fn judgements(
             ]
         }
         Verdict::Accepted(connection) => [
-            Ok("the ExternalService makes sense and conflicts with no other".into()),
+            Ok(words::accepted(connection)),
             sources_resolved(connection),
             set_up(applied).and_then(|applied| programmed(connection, applied, before)),
             set_up(applied).and_then(|applied| tunnels_established(connection, applied, pods)),

@@ -383,3 +383,30 @@ fn a_long_message_makes_a_note_of_at_most_a_kilobyte() {
     let events = events(&ExternalServiceStatus::default(), &status(broken));
     assert_eq!(events[0].note.as_ref().unwrap().len(), 1024);
 }
+
+#[test]
+fn a_target_that_this_cluster_has_too_is_accepted_and_named() {
+    let target = "203.0.113.7";
+    let node = format!(
+        "\n---\nkind: Node\nmetadata: {{name: node1}}\nstatus: {{addresses: [{{type: InternalIP, \
+         address: {target}}}]}}\n"
+    );
+    let service = format!(
+        "\n---\nkind: Service\nmetadata: {{namespace: ns3, name: db}}\nspec: {{clusterIPs: \
+         [{target}]}}\n"
+    );
+    for (what, says) in [
+        (node, "is also an address of node node1"),
+        (service, "is also the cluster IP of Service ns3/db"),
+    ] {
+        let validated = validated(&format!("{REFERENCE}{SERVICES}{what}"));
+        let conditions = judge(&validated, Ok(&None));
+        let accepted = condition::find(&conditions, Type::Accepted).unwrap();
+        assert_eq!(accepted.status, "True");
+        let message = &accepted.message;
+        assert!(
+            message.contains(says) && message.contains(target),
+            "{message}"
+        );
+    }
+}

@@ -3,6 +3,25 @@
 use extconn_api::external_service::Source;
 
 use crate::reconcile::connection::Connection;
+use crate::reconcile::observe::AtTarget;
+
+/// That the ExternalService is accepted, and what may be odd about it all the same.
+pub fn accepted(connection: &Connection) -> String {
+    let accepted = "the ExternalService makes sense and conflicts with no other";
+    let target = connection.target;
+    match &connection.at_target {
+        None => accepted.into(),
+        Some(AtTarget::Service(service)) => format!(
+            "{accepted}; targetIP {target} is also the cluster IP of Service {service} here, which \
+             a gateway host does not reach: if you mean that Service, let pods dial it themselves"
+        ),
+        Some(AtTarget::Node(node)) => format!(
+            "{accepted}; targetIP {target} is also an address of node {node}: connections leave \
+             the cluster by way of the gateway host and come back; if that is not what you mean, \
+             give targetIP the address of the external server"
+        ),
+    }
+}
 
 /// How many are named before the rest is counted.
 const NAMED: usize = 4;
