@@ -74,6 +74,11 @@ async fn remove(
     let observed = observe::observe(external_service, &context.stores);
     let validated = validate::validate(&observed, &context.settings.trust);
     let gateways = observed.gateway_names();
-    tear_down(&validated.key, &validated.name_holder, &gateways, context).await?;
+    match tear_down(&validated.key, &validated.name_holder, &gateways, context).await {
+        // The connector namespace is being deleted, and what permits us to look went first. The
+        // watches that still run have seen the rest go.
+        Err(error) if error.is_forbidden() && !apply::anything_left(&observed, &validated) => {}
+        result => result?,
+    }
     Ok(Action::await_change())
 }

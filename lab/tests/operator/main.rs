@@ -13,6 +13,7 @@ mod conditions;
 mod crash;
 mod door;
 mod leader;
+mod namespaces;
 mod process;
 mod scale;
 mod snapshot;

@@ -153,7 +153,7 @@ async fn put_binding(
 }
 
 /// Whether something made for the ExternalService can still be seen.
-fn anything_left(observed: &Observed, validated: &Validated) -> bool {
+pub fn anything_left(observed: &Observed, validated: &Validated) -> bool {
     let Validated {
         key,
         name_holder,

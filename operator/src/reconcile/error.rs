@@ -28,6 +28,19 @@ pub enum Error {
     Finalizer(#[source] Box<finalizer::Error<Error>>),
 }
 
+impl Error {
+    /// Whether the API server does not permit what was tried, and nothing else went wrong.
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Request { source, .. } => {
+                matches!(source, kube::Error::Api(status) if status.code == 403)
+            }
+            Self::Several(errors) => errors.iter().all(Self::is_forbidden),
+            Self::WatchEnded(_) | Self::Finalizer(_) => false,
+        }
+    }
+}
+
 /// Collects what goes wrong while the rest goes on.
 #[derive(Debug, Default)]
 pub struct Errors(Vec<Error>);
