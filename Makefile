@@ -55,7 +55,7 @@ installation: build ## Check the chart, and what an administrator sees of broken
 control-plane: build ## Run the tests of the operator against an API server alone; needs no lab.
 	cargo test --locked --workspace --test operator -- --ignored --test-threads=1
 
-operator-kills: build ## Kill the operator at 1,000 of its writes (about ten minutes).
+operator-kills: build ## Kill the operator at 1,000 of its writes, with 50 seeds (about ten minutes).
 	EXTCONN_KILLS=1000 cargo test --locked --workspace --test operator -- --ignored --nocapture crash
 
 operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewrites its table in docs/benchmarks.md.

@@ -3,8 +3,8 @@
 //!
 //! A user walks at random between a few states of the world. At each step the operator is killed
 //! several times before it may finish; then everything there is must be as it was when nobody
-//! was killed. `EXTCONN_KILLS` says how often (1,000 for `make operator-kills`), `EXTCONN_SEED`
-//! where the walk begins.
+//! was killed. `EXTCONN_KILLS` says how often (1,000 for `make operator-kills`). Every 20 kills the
+//! walk, and where it is killed, go on by another seed: `EXTCONN_SEED` and those that follow it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -23,6 +23,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Of one step, at most so many lives end early.
 const KILLS_OF_A_STEP: usize = 6;
+
+/// Kills of one seed.
+const KILLS_OF_A_SEED: usize = 20;
 
 /// Writes of one life at most, when a state is made from nothing.
 const WRITES: usize = 14;
@@ -150,14 +153,21 @@ async fn undisturbed(world: &World, door: &Door, state: &State) -> Snapshot {
     snapshot
 }
 
-/// Runs and kills operators until the world is as expected; how many were killed.
-async fn disturbed(world: &World, door: &Door, expected: &Snapshot, random: &mut StdRng) -> usize {
+/// Runs and kills operators, at `most` so many, until the world is as expected; how many were
+/// killed.
+async fn disturbed(
+    world: &World,
+    door: &Door,
+    expected: &Snapshot,
+    most: usize,
+    random: &mut StdRng,
+) -> usize {
     let before = door.sprung().len();
     let begin = Instant::now();
     loop {
         let mut operator = Operator::start(world, door, "killed");
         let killed = door.sprung().len() - before;
-        if killed < KILLS_OF_A_STEP {
+        if killed < most {
             door.set(Some(Trap {
                 at_write: random.random_range(1..=WRITES),
                 moment: if random.random_bool(0.5) {
@@ -193,7 +203,7 @@ async fn disturbed(world: &World, door: &Door, expected: &Snapshot, random: &mut
 #[ignore = "needs the lab's programs: make control-plane"]
 async fn an_operator_killed_at_any_write_converges_to_the_same_objects() {
     let wanted = usize::try_from(number("EXTCONN_KILLS", 60)).unwrap();
-    let seed = number("EXTCONN_SEED", 1);
+    let first_seed = number("EXTCONN_SEED", 1);
     let world = World::new().await;
     world.apply(&["shop", "bank", "zoo"].map(namespace));
     world.apply(&[fixed("zoo", "bear", "10.96.7.3")]);
@@ -214,13 +224,20 @@ async fn an_operator_killed_at_any_write_converges_to_the_same_objects() {
         );
     }
 
-    let mut random = StdRng::seed_from_u64(seed);
     let (mut at, mut steps, begin) = (0, 0, Instant::now());
-    while door.sprung().len() < wanted {
-        at = (at + random.random_range(1..states.len())) % states.len();
-        want(&world, &states[at]).await;
-        disturbed(&world, &door, &expected[at], &mut random).await;
-        steps += 1;
+    let seeds = wanted.div_ceil(KILLS_OF_A_SEED);
+    for seed in (first_seed..).take(seeds) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (mut kills, mut walk) = (0, vec![]);
+        while kills < KILLS_OF_A_SEED {
+            at = (at + random.random_range(1..states.len())) % states.len();
+            walk.push(at);
+            want(&world, &states[at]).await;
+            let most = KILLS_OF_A_STEP.min(KILLS_OF_A_SEED - kills);
+            kills += disturbed(&world, &door, &expected[at], most, &mut random).await;
+            steps += 1;
+        }
+        println!("seed {seed}: {kills} kills, states {walk:?}");
     }
     let mut where_killed: BTreeMap<String, usize> = BTreeMap::new();
     for (write, moment) in door.sprung() {
@@ -228,7 +245,7 @@ async fn an_operator_killed_at_any_write_converges_to_the_same_objects() {
         *where_killed.entry(write).or_default() += 1;
     }
     println!(
-        "seed {seed}: {} kills in {steps} steps of {} states, {:.0?}",
+        "{seeds} seeds: {} kills in {steps} steps of {} states, {:.0?}",
         door.sprung().len(),
         states.len(),
         begin.elapsed()
