@@ -24,6 +24,10 @@ pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`LABEL_MANAGED_BY`].
 pub const MANAGED_BY: &str = "extconn-operator";
 
+/// Annotation on what the operator makes: a digest of all that it asked for when it last wrote. What
+/// it no longer asks for is known by this alone, since others may add fields too.
+pub const ANNOTATION_ASKED_FOR: &str = "extconn.submariner.io/asked-for";
+
 /// ConfigMap in the connector namespace with the addresses of all nodes, kept by the operator so
 /// that no forwarder reads Node objects. See [`crate::node_addresses`] for its form.
 pub const NODE_ADDRESSES: &str = "extconn-node-addresses";

@@ -1,8 +1,9 @@
 //! One object at a time: apply it if it differs, delete it if it is still the same one.
 
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use extconn_api::names::field_manager;
+use extconn_api::names::{ANNOTATION_ASKED_FOR, field_manager};
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -23,6 +24,7 @@ impl<K> Written for K where
 
 /// Makes `desired` so, unless `observed` shows that it is; returns the object as it is then.
 pub async fn put<K: Written>(api: &Api<K>, desired: K, observed: Option<&K>) -> Result<K, Error> {
+    let desired = marked(desired);
     if let Some(observed) = observed
         && is_as_desired(observed, &desired)
     {
@@ -41,6 +43,19 @@ pub async fn put<K: Written>(api: &Api<K>, desired: K, observed: Option<&K>) -> 
     api.patch(&desired.name_any(), &parameters, &Patch::Merge(&desired))
         .await
         .map_err(failure("restore", &desired))
+}
+
+/// With a digest of itself, so that an object of which less is desired than before differs from it:
+/// what it has too much could as well be a default or another writer's. A build that computes
+/// another digest writes each object once.
+fn marked<K: Written>(mut desired: K) -> K {
+    let mut hasher = DefaultHasher::new();
+    let text = serde_json::to_string(&desired).expect("an object of the API is JSON");
+    text.hash(&mut hasher);
+    let digest = format!("{:016x}", hasher.finish());
+    let annotations = desired.annotations_mut();
+    annotations.insert(ANNOTATION_ASKED_FOR.to_owned(), digest);
+    desired
 }
 
 /// Applies as the given field manager.
@@ -116,5 +131,41 @@ fn described<K: Resource<DynamicType = ()>>(object: &K) -> String {
     match object.meta().namespace.as_deref() {
         Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
         None => format!("{} {name}", K::kind(&())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(template_annotations: serde_json::Value) -> Deployment {
+        let template = json!({"metadata": {"annotations": template_annotations}});
+        serde_json::from_value(json!({
+            "metadata": {"name": "forwarder-shop"},
+            "spec": {"selector": {}, "template": template},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn what_is_no_longer_asked_for_is_drift() {
+        let more = marked(deployment(json!({"team": "a", "note": "b"})));
+        let less = marked(deployment(json!({"team": "a"})));
+        assert!(is_as_desired(&more, &more));
+        assert!(!is_as_desired(&more, &less));
+    }
+
+    #[test]
+    fn what_others_add_is_none() {
+        let desired = marked(deployment(json!({"team": "a"})));
+        let mut observed = desired.clone();
+        let template = observed.spec.as_mut().unwrap();
+        let metadata = template.template.metadata.as_mut().unwrap();
+        let annotations = metadata.annotations.as_mut().unwrap();
+        annotations.insert("kubectl.kubernetes.io/restartedAt".into(), "now".into());
+        assert!(is_as_desired(&observed, &desired));
     }
 }
