@@ -54,7 +54,7 @@ const MATRIX: &[&[&str]] = &[
     &["--set=crds.keep=false"],
     &["--set=cleanup.enabled=false"],
     &["--set=operator.replicas=1,forwarder.replicas=1"],
-    &["--set=operator.replicas=3,forwarder.maxUnavailable=25%"],
+    &["--set=operator.replicas=3,forwarder.replicas=4"],
     &[
         "--set=operator.image.digest=sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ],
@@ -218,14 +218,6 @@ const WRONG: &[(&str, &[&str])] = &[
     (
         "--set=forwarder.replicas=1.5",
         &["/forwarder/replicas", "integer"],
-    ),
-    (
-        "--set=forwarder.maxUnavailable=0",
-        &["/forwarder/maxUnavailable"],
-    ),
-    (
-        "--set-string=forwarder.maxUnavailable=150%",
-        &["/forwarder/maxUnavailable"],
     ),
     (
         "--set=operator.concurrency=0",

@@ -96,6 +96,7 @@ pub async fn run(
         forwarders,
         gateways,
         deployments,
+        disruption_budgets,
         service_accounts,
         roles,
         role_bindings,
@@ -139,6 +140,7 @@ pub async fn run(
         .watches_stream(gateways, by_gateway)
         .watches_stream(forwarders, |o| triggers::by_owner(&o))
         .watches_stream(deployments, |o| triggers::by_owner(&o))
+        .watches_stream(disruption_budgets, |o| triggers::by_owner(&o))
         .watches_stream(service_accounts, |o| triggers::by_owner(&o))
         .watches_stream(roles, |o| triggers::by_owner(&o))
         .watches_stream(role_bindings, |o| triggers::by_owner(&o))

@@ -10,6 +10,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -89,6 +90,7 @@ async fn remove_everything(client: &Client, namespace: &str) -> anyhow::Result<(
     remove::<Forwarder>(client, &connector(client, namespace), &mut errors).await?;
     remove::<Service>(client, &connector(client, namespace), &mut errors).await?;
     remove::<Deployment>(client, &connector(client, namespace), &mut errors).await?;
+    remove::<PodDisruptionBudget>(client, &connector(client, namespace), &mut errors).await?;
     remove::<RoleBinding>(client, &all, &mut errors).await?;
     remove::<Role>(client, &connector(client, namespace), &mut errors).await?;
     remove::<ServiceAccount>(client, &connector(client, namespace), &mut errors).await?;

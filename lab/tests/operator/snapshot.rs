@@ -18,6 +18,7 @@ pub async fn snapshot(world: &World) -> Snapshot {
         format!("/apis/extconn.submariner.io/v1alpha1/namespaces/{CONNECTOR}/gateways"),
         format!("/apis/extconn.submariner.io/v1alpha1/namespaces/{CONNECTOR}/permissions"),
         format!("/apis/apps/v1/namespaces/{CONNECTOR}/deployments"),
+        format!("/apis/policy/v1/namespaces/{CONNECTOR}/poddisruptionbudgets?{ours}"),
         format!("/api/v1/namespaces/{CONNECTOR}/services"),
         format!("/api/v1/namespaces/{CONNECTOR}/serviceaccounts?{ours}"),
         format!("/api/v1/namespaces/{CONNECTOR}/configmaps?{ours}"),

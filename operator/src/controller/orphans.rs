@@ -109,6 +109,13 @@ fn orphaned_owners(stores: &Stores) -> BTreeSet<NamespacedName> {
     );
     owners.extend(
         stores
+            .disruption_budgets
+            .state()
+            .iter()
+            .filter_map(|o| made_for(&**o)),
+    );
+    owners.extend(
+        stores
             .service_accounts
             .state()
             .iter()

@@ -10,6 +10,7 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::store::Writer;
@@ -70,6 +71,8 @@ pub struct Stores {
     pub gateways_by_grant: Index<Gateway, String>,
     /// Forwarders' Deployments.
     pub deployments: Store<Deployment>,
+    /// Forwarders' PodDisruptionBudgets.
+    pub disruption_budgets: Store<PodDisruptionBudget>,
     /// Forwarders' ServiceAccounts.
     pub service_accounts: Store<ServiceAccount>,
     /// Forwarders' Roles.
@@ -97,6 +100,8 @@ pub struct Watches {
     pub gateways: Changes<Gateway>,
     /// Of Deployments.
     pub deployments: Changes<Deployment>,
+    /// Of PodDisruptionBudgets.
+    pub disruption_budgets: Changes<PodDisruptionBudget>,
     /// Of ServiceAccounts.
     pub service_accounts: Changes<ServiceAccount>,
     /// Of Roles.
@@ -127,6 +132,7 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches, Wa
         granted,
     );
     let deployments = watched(connector(client, connector_namespace), ours());
+    let disruption_budgets = watched(connector(client, connector_namespace), ours());
     let service_accounts = watched(connector(client, connector_namespace), ours());
     let roles = watched(connector(client, connector_namespace), ours());
     let (role_bindings, role_bindings_by_owner) = indexed(Api::all(client.clone()), ours(), owner);
@@ -140,6 +146,7 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches, Wa
             forwarders.all_seen,
             gateways.all_seen,
             deployments.all_seen,
+            disruption_budgets.all_seen,
             service_accounts.all_seen,
             roles.all_seen,
             role_bindings.all_seen,
@@ -154,6 +161,7 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches, Wa
         gateways: gateways.store,
         gateways_by_grant,
         deployments: deployments.store,
+        disruption_budgets: disruption_budgets.store,
         service_accounts: service_accounts.store,
         roles: roles.store,
         role_bindings: role_bindings.store,
@@ -166,6 +174,7 @@ pub fn watch(client: &Client, connector_namespace: &str) -> (Stores, Watches, Wa
         forwarders: forwarders.changes,
         gateways: gateways.changes,
         deployments: deployments.changes,
+        disruption_budgets: disruption_budgets.changes,
         service_accounts: service_accounts.changes,
         roles: roles.changes,
         role_bindings: role_bindings.changes,

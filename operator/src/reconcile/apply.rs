@@ -71,6 +71,7 @@ async fn put_all(
         forwarder,
         gateway_grants,
         service,
+        disruption_budget,
         deployment,
     } = desired;
     let children = &observed.children;
@@ -123,6 +124,12 @@ async fn put_all(
         gateways.insert(source_ip, granted);
     }
     put(&context.connector(), service, children.service.as_deref()).await?;
+    put(
+        &context.connector(),
+        disruption_budget,
+        children.disruption_budget.as_deref(),
+    )
+    .await?;
     let deployment = put(
         &context.connector(),
         deployment,
@@ -163,6 +170,7 @@ pub fn anything_left(observed: &Observed, validated: &Validated) -> bool {
     let Children {
         forwarder,
         deployment,
+        disruption_budget,
         service,
         service_account,
         role,
@@ -172,6 +180,9 @@ pub fn anything_left(observed: &Observed, validated: &Validated) -> bool {
         .as_deref()
         .is_some_and(|o| ownership::is_made_for(o, key))
         || deployment
+            .as_deref()
+            .is_some_and(|o| ownership::is_made_for(o, key))
+        || disruption_budget
             .as_deref()
             .is_some_and(|o| ownership::is_made_for(o, key))
         || service

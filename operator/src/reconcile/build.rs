@@ -1,6 +1,7 @@
 //! Pure: step 3, from what is to be set up to the objects that set it up.
 
 mod deployment;
+mod disruption;
 mod forwarder;
 mod rbac;
 mod service;
@@ -14,6 +15,7 @@ use extconn_api::gateway::ForwarderGrant;
 use extconn_api::{Forwarder, Gateway, NamespacedName, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::ObjectMeta;
 
@@ -40,6 +42,8 @@ pub struct Desired {
     pub gateway_grants: BTreeMap<SourceIp, ForwarderGrant>,
     /// The name that pods dial.
     pub service: Service,
+    /// How many of the forwarder's pods may be evicted at once.
+    pub disruption_budget: PodDisruptionBudget,
     /// The forwarder's pods.
     pub deployment: Deployment,
 }
@@ -68,6 +72,7 @@ pub fn build(
         forwarder: forwarder::forwarder(key, connection, gateways, settings),
         gateway_grants: forwarder::gateway_grants(key, connection),
         service: service::service(key, connection, settings),
+        disruption_budget: disruption::budget(key, settings),
         deployment: deployment::deployment(key, connection, settings),
     })
 }

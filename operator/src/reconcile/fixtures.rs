@@ -115,6 +115,7 @@ fn stores(documents: &str) -> Stores {
         gateways,
         gateways_by_grant,
         deployments: store(documents),
+        disruption_budgets: store(documents),
         service_accounts: store(documents),
         roles: store(documents),
         role_bindings,

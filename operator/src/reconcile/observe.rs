@@ -6,6 +6,7 @@ use std::sync::Arc;
 use extconn_api::{ExternalService, Forwarder, Gateway, NamespacedName, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -58,6 +59,8 @@ pub struct Children {
     pub forwarder: Option<Arc<Forwarder>>,
     /// The forwarder's Deployment.
     pub deployment: Option<Arc<Deployment>>,
+    /// The forwarder's PodDisruptionBudget.
+    pub disruption_budget: Option<Arc<PodDisruptionBudget>>,
     /// The Service that pods dial.
     pub service: Option<Arc<Service>>,
     /// The forwarder's ServiceAccount.
@@ -124,6 +127,9 @@ fn children(key: &NamespacedName, stores: &Stores) -> Children {
     Children {
         forwarder: stores.forwarders.get(&object_ref(namespace, &key.name)),
         deployment: stores.deployments.get(&object_ref(namespace, &workload)),
+        disruption_budget: stores
+            .disruption_budgets
+            .get(&object_ref(namespace, &workload)),
         service: stores.services.get(&object_ref(namespace, &key.name)),
         service_account: stores
             .service_accounts

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use extconn_api::{Forwarder, Gateway, NamespacedName, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::ListParams;
@@ -37,6 +38,7 @@ pub async fn tear_down(
     errors.note(delete_own::<Forwarder>(&context.connector(), &key.name, key).await);
     errors.note(delete_own::<Service>(&context.connector(), &key.name, key).await);
     errors.note(delete_own::<Deployment>(&context.connector(), &workload, key).await);
+    errors.note(delete_own::<PodDisruptionBudget>(&context.connector(), &workload, key).await);
     errors.note(delete_bindings(key, context).await);
     errors.note(delete_own::<Role>(&context.connector(), &workload, key).await);
     errors.note(delete_own::<ServiceAccount>(&context.connector(), &workload, key).await);

@@ -26,6 +26,7 @@ fn the_reference_manifest_makes_the_golden_objects() {
         forwarder,
         gateway_grants,
         service,
+        disruption_budget,
         deployment,
     } = desired(&format!("{REFERENCE}{SERVICES}{GATEWAY}")).unwrap();
     let mut text = String::from(
@@ -44,6 +45,7 @@ fn the_reference_manifest_makes_the_golden_objects() {
         text += &serde_yaml::to_string(grant).unwrap();
     }
     text += &document(&service);
+    text += &document(&disruption_budget);
     text += &document(&deployment);
 
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/my-externalservice.yaml");
