@@ -80,7 +80,10 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Vec<Step> {
         if host.remembered != Some(host.wanted) {
             steps.push(Step::RememberHost);
         }
-        let token = if host.facts.has_token && host.is_ready {
+        // A release that is made anew brings a ServiceAccount of its own: a token of the one before
+        // is worth nothing, though the gateway, with its last good configuration, calls itself ready.
+        let account_stays = !steps.contains(&Step::InstallChart);
+        let token = if host.facts.has_token && host.is_ready && account_stays {
             TokenNeed::Keep
         } else {
             TokenNeed::New
@@ -236,6 +239,34 @@ mod tests {
             token: TokenNeed::New,
         };
         check(Some(("deployed", 1)), true, Some(stale), &[install]);
+    }
+
+    #[test]
+    fn a_gateway_that_outlived_the_installation_gets_a_new_token() {
+        let (wanted, facts) = (
+            host(),
+            HostFacts {
+                has_token: true,
+                ..HostFacts::default()
+            },
+        );
+        let outlived = HostSituation {
+            wanted: &wanted,
+            remembered: None,
+            facts: &facts,
+            differing: &[],
+            is_ready: true,
+        };
+        let install = Step::InstallGateway {
+            files: vec![],
+            token: TokenNeed::New,
+        };
+        check(
+            None,
+            false,
+            Some(outlived),
+            &[Step::InstallChart, Step::RememberHost, install],
+        );
     }
 
     #[test]
