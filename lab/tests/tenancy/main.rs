@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod many;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
