@@ -26,6 +26,7 @@ pub mod cluster;
 pub mod components;
 pub mod contained;
 pub mod control_plane;
+pub mod definitions;
 pub mod down;
 pub mod drafts;
 pub mod gateway;

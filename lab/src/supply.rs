@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::components::{self, MODULES, Module};
 use crate::progress::{Progress, joined};
-use crate::{gateway, lab_images, packages};
+use crate::{definitions, gateway, lab_images, packages};
 
 /// Refuses a machine that cannot carry the lab, in one sentence.
 pub fn check_machine() -> Result<()> {
@@ -48,6 +48,7 @@ pub fn build(progress: &Progress) -> Result<Vec<PathBuf>> {
             build_module(progress, module, &go)?;
         }
         let archives = lab_images::build(&go)?;
+        definitions::prometheus_operator()?;
         joined(root)?;
         Ok(archives)
     })
