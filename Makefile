@@ -11,7 +11,7 @@ PAGE    := docs/benchmarks.md
 SHIPPED := -p extconn-operator -p extconn-forwarder -p extconn-gateway -p kubectl-extconn
 
 .DEFAULT_GOAL := help
-.PHONY: help demo archive test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale no-trace dist krew planted-faults help-examples from-nothing transcripts generate clean
+.PHONY: help demo archive test lint unit fuzz bench bench-short bench-program build lab prerequisites end-to-end installation control-plane operator-kills operator-scale new-pods no-trace dist krew planted-faults help-examples from-nothing transcripts generate clean
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,11 @@ operator-kills: build ## Kill the operator at 1,000 of its writes, with 50 seeds
 operator-scale: build ## Measure the operator with 1,000 ExternalServices; rewrites its table in docs/benchmarks.md.
 	EXTCONN_SCALE=1000 EXTCONN_WRITE=$(CURDIR)/docs/benchmarks.md \
 	  cargo test --locked --workspace --test operator -- --ignored --nocapture scale
+
+new-pods: build ## Measure the first connections of 1,000 new pods in a fresh lab; rewrites its table in docs/benchmarks.md.
+	$(LAB) down && $(LAB) up && $(LAB) install
+	EXTCONN_PODS=1000 EXTCONN_WRITE=$(CURDIR)/docs/benchmarks.md \
+	  cargo test --locked --workspace --test new_pods -- --ignored --nocapture
 
 planted-faults: build ## Plant every fault that `kubectl extconn test` must find, in a fresh lab (4 minutes).
 	$(LAB) down && $(LAB) up && $(LAB) install

@@ -126,7 +126,7 @@ pub const MODULES: [Module; 7] = [
     },
     Module {
         name: "witness",
-        files: files!("witness": "go.mod", "main.go", "serve.go"),
+        files: files!("witness": "go.mod", "first.go", "main.go", "serve.go"),
         programs: &[Program {
             file: "witness",
             package: ".",

@@ -16,6 +16,8 @@ import (
 const usage = `usage:
   witness serve [-listen ADDRESS] [-log FILE] [-name NAME]
         answer HTTP and UDP, and log each connection, request and datagram
+  witness first [-listen ADDRESS] [-timeout 5s] URL
+        answer a readiness probe; at the first one get URL once, and print how it went as JSON
   witness get [-timeout 5s] URL
         print the page, or say what went wrong and exit 1
   witness send [-timeout 5s] ADDRESS TEXT
@@ -34,10 +36,15 @@ func main() {
 		name := flags.String("name", "", "how to introduce itself instead of by host name")
 		flags.Parse(os.Args[2:])
 		err = serve(*listen, *log, *name)
+	case "first":
+		listen := flags.String("listen", ":8080", "address for the probes")
+		timeout := flags.Duration("timeout", 5*time.Second, "for the whole exchange")
+		flags.Parse(os.Args[2:])
+		err = first(*listen, flags.Arg(0), *timeout)
 	case "get":
 		timeout := flags.Duration("timeout", 5*time.Second, "for the whole exchange")
 		flags.Parse(os.Args[2:])
-		err = get(flags.Arg(0), *timeout)
+		err = get(os.Stdout, flags.Arg(0), *timeout)
 	case "send":
 		timeout := flags.Duration("timeout", 5*time.Second, "for the whole exchange")
 		flags.Parse(os.Args[2:])
@@ -51,9 +58,9 @@ func main() {
 	}
 }
 
-// get prints the page at url. A page that ends before its announced length is
+// get writes the page at url. A page that ends before its announced length is
 // an error, so that a cut connection cannot pass for a complete answer.
-func get(url string, timeout time.Duration) error {
+func get(to io.Writer, url string, timeout time.Duration) error {
 	transport := &http.Transport{DisableKeepAlives: true, Proxy: nil}
 	client := http.Client{Timeout: timeout, Transport: transport}
 	response, err := client.Get(url)
@@ -61,7 +68,7 @@ func get(url string, timeout time.Duration) error {
 		return err
 	}
 	defer response.Body.Close()
-	if _, err := io.Copy(os.Stdout, response.Body); err != nil {
+	if _, err := io.Copy(to, response.Body); err != nil {
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
