@@ -11,6 +11,7 @@ pub mod identity;
 mod listen;
 pub mod nat;
 mod relay;
+mod tcp_info;
 pub mod tunnel;
 
 pub use relay::counters::Snapshot;

@@ -22,6 +22,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::backlog::Backlog;
+use crate::tcp_info::tcp_info;
 
 /// Bytes in the queue at which the other end is taken for one that does not read on purpose.
 const MAX_QUEUED: usize = 8 * 1024 * 1024;
@@ -57,11 +58,19 @@ struct Queue {
     closing: bool,
 }
 
-/// Ends the connection from outside.
+/// Looks at the connection and ends it, from outside.
 #[derive(Clone)]
 pub(crate) struct SocketCutter(Weak<Shared>);
 
 impl SocketCutter {
+    /// How long a packet and its acknowledgement take when nothing of ours is queued before them,
+    /// if the kernel knows.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        let info = tcp_info(&self.0.upgrade()?.stream).ok()?;
+        let known = info.min_rtt != u32::MAX;
+        known.then(|| Duration::from_micros(info.min_rtt.into()))
+    }
+
     /// Both ends of the connection see it end at once.
     pub(crate) fn cut(&self) {
         if let Some(shared) = self.0.upgrade() {

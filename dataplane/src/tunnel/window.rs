@@ -13,6 +13,9 @@ use super::frame::INITIAL_WINDOW;
 /// Largest window of one flow: 1 Gbit/s at 130 ms, in bytes.
 pub const MAX_WINDOW: u32 = 16 * 1024 * 1024;
 
+/// What counts as the round trip where packets take less: the ends themselves take as long.
+const LEAST_ROUND_TRIP: Duration = Duration::from_micros(500);
+
 /// Bytes that windows may grow by in sum. One for a tunnel, whose own comes out of the process's.
 #[derive(Debug)]
 pub struct Budget {
@@ -118,7 +121,8 @@ impl ReceiveWindow {
     }
 
     /// Counts bytes that were read, and says how many more to allow when it is time to: half the
-    /// window has been used up. `round_trip` is that of the tunnel, if it is known.
+    /// window has been used up. `round_trip` is that of an idle tunnel, if it is known: one in
+    /// which the flow's own bytes wait would let the window grow by what waits because of it.
     pub fn read(
         &mut self,
         bytes: usize,
@@ -149,8 +153,9 @@ impl ReceiveWindow {
         let Some(round_trip) = round_trip else {
             return false;
         };
-        self.granted_at
-            .is_none_or(|at| now.saturating_duration_since(at) < 2 * round_trip)
+        self.granted_at.is_none_or(|at| {
+            now.saturating_duration_since(at) < 2 * round_trip.max(LEAST_ROUND_TRIP)
+        })
     }
 
     fn grow(&mut self) {

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use super::settings::{MISSED_PULSES, PULSE};
 use crate::tunnel::backlog::Backlog;
 use crate::tunnel::link::Link;
+use crate::tunnel::socket::SocketCutter;
 
 /// A way into an ssh channel.
 pub(super) trait Carrier: Send + Sync + 'static {
@@ -16,8 +17,13 @@ pub(super) trait Carrier: Send + Sync + 'static {
 }
 
 /// Moves a link's bytes into ssh until either ends.
-pub(super) fn spawn_carrier<C: Carrier>(link: Link, backlog: Arc<Backlog>, carrier: C) {
-    tokio::spawn(watch(link.clone()));
+pub(super) fn spawn_carrier<C: Carrier>(
+    link: Link,
+    backlog: Arc<Backlog>,
+    socket: SocketCutter,
+    carrier: C,
+) {
+    tokio::spawn(watch(link.clone(), socket));
     tokio::spawn(async move {
         tokio::select! {
             () = link.closed() => {}
@@ -42,7 +48,7 @@ async fn carry<C: Carrier>(link: &Link, backlog: &Arc<Backlog>, carrier: &C) {
 
 /// Closes the link when the other end is silent although it was asked. Counts its own rounds and
 /// not time alone, so that a process that was stopped for a while does not blame the other end.
-async fn watch(link: Link) {
+async fn watch(link: Link, socket: SocketCutter) {
     let mut pulse = tokio::time::interval(PULSE);
     pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut missed = 0;
@@ -62,6 +68,9 @@ async fn watch(link: Link) {
                 link.silence().as_secs_f32()
             ));
             return;
+        }
+        if let Some(round_trip) = socket.round_trip() {
+            link.set_round_trip(round_trip);
         }
         link.ping();
     }

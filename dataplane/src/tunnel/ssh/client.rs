@@ -107,8 +107,9 @@ async fn dial_patiently(
     let stream = TcpStream::connect(address).await.map_err(connect)?;
     let backlog = Arc::new(Backlog::default());
     let socket = SshSocket::new(stream, Arc::clone(&backlog), USER_TIMEOUT).map_err(connect)?;
+    let cutter = socket.cutter();
     tokio::spawn({
-        let (link, cutter) = (link.clone(), socket.cutter());
+        let (link, cutter) = (link.clone(), cutter.clone());
         async move {
             link.closed().await;
             cutter.cut();
@@ -158,7 +159,7 @@ async fn dial_patiently(
     if !matches!(accepted.await, Ok(true)) {
         return Err(DialError::Subsystem { address });
     }
-    spawn_carrier(link.clone(), backlog, ClientCarrier { handle, id });
+    spawn_carrier(link.clone(), backlog, cutter, ClientCarrier { handle, id });
     Ok(())
 }
 

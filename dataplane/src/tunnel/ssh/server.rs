@@ -131,7 +131,12 @@ impl<A: Admission> Handler<A> {
             handle,
             id: channel,
         };
-        spawn_carrier(link.clone(), Arc::clone(&self.backlog), carrier);
+        spawn_carrier(
+            link.clone(),
+            Arc::clone(&self.backlog),
+            self.cutter.clone(),
+            carrier,
+        );
         if !Arc::clone(&self.admission).admit(AdmittedTunnel {
             who,
             link: link.clone(),
