@@ -54,6 +54,17 @@ impl Ruled {
         self.host.run(apply).await.unwrap();
     }
 
+    /// Takes away all rules and chains of both tables, each table at once: one after the other, the
+    /// gateway might have some back in between.
+    fn flush(&self) {
+        let restore = format!(
+            "printf '*nat\\nCOMMIT\\n*filter\\nCOMMIT\\n' | {}-restore",
+            self.iptables
+        );
+        let status = self.host.program("sh").args(["-c", &restore]).status();
+        assert!(status.unwrap().success(), "{restore}");
+    }
+
     /// Rules and chains as they are, without counters and comments of the program.
     fn saved(&self) -> Vec<String> {
         let saved = self.host.command(&format!("{}-save", self.iptables), "");
@@ -182,9 +193,7 @@ async fn what_others_do_to_our_rules_is_repaired() {
 async fn rules_come_back_after_everything_was_flushed() {
     for (back_end, iptables) in BACK_ENDS {
         let ruled = Ruled::start(back_end, iptables).await;
-        for flush in ["-t nat -F", "-t nat -X", "-F", "-X"] {
-            ruled.host.command(iptables, flush);
-        }
+        ruled.flush();
         ruled.written_again().await;
     }
 }
