@@ -124,7 +124,9 @@ fn install_by_krew() -> String {
 /// the end.
 fn session(command: &str, answers: &[(&str, Answer)]) -> String {
     let folder = installation::tree().join("target/krew");
-    let line = format!("cd {} && {command}", folder.display());
+    // These keys come faster than a person's: what the terminal itself echoes between two that are
+    // read would stand in the transcript.
+    let line = format!("stty -echo; cd {} && {command}", folder.display());
     let mut terminal = Terminal::run(COLUMNS, &line).unwrap();
     for (words, answer) in answers {
         terminal.wait_for(words).unwrap();
