@@ -186,6 +186,8 @@ fn every_example_of_help_does_what_it_says() {
 }
 
 fn run() -> Result<()> {
+    // Examples name files of the source tree.
+    std::env::set_current_dir(installation::tree()).context("go to the source tree")?;
     let progress = Progress::new();
     installation::provide(&progress)?;
     // What an earlier run may have left, which was stopped half-way.
@@ -245,7 +247,6 @@ fn run() -> Result<()> {
 fn done(example: &Example, words: &str) -> Result<()> {
     let argv = shell(&example.script);
     let said: Said = host::command(Host::Workstation, &argv)?
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .env("KUBECONFIG", KUBECONFIG)
         .stdin(std::process::Stdio::null())
         .output()
