@@ -59,7 +59,7 @@ impl Program {
     /// Runs it to its end. A failing status is no error here.
     ///
     /// # Errors
-    /// It is not installed or cannot be run.
+    /// It is not installed or cannot be run, or Ctrl-C ended it.
     pub(crate) async fn run(&self, input: Input<'_>) -> Result<Said, Failure> {
         tracing::info!("{self}");
         let mut child = self
@@ -82,6 +82,9 @@ impl Program {
         };
         let (output, ()) = tokio::join!(child.wait_with_output(), feed);
         let output = output.map_err(|error| self.not_run(&error))?;
+        if by_ctrl_c(output.status) {
+            return Err(Failure::interrupted());
+        }
         Ok(Said {
             status: output.status.code(),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -115,6 +118,20 @@ impl Program {
         } else {
             Failure::could_not_run(format!("failed to run {name}: {error}"))
         }
+    }
+}
+
+/// Whether Ctrl-C ended a program: the terminal tells it and us, and it may be the first to end.
+fn by_ctrl_c(status: std::process::ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        const SIGINT: i32 = 2;
+        std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGINT)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = status;
+        false
     }
 }
 
@@ -206,6 +223,22 @@ mod tests {
             (said.status, said.stdout.as_str(), said.complaint().as_str()),
             (Some(3), "yes", "no")
         );
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ctrl_c_has_ended_is_an_interruption() {
+        let killed = |signal: &str| {
+            let line = format!("kill -{signal} $$");
+            async move {
+                Program::new("sh")
+                    .args(["-c", &line])
+                    .run(Input::Nothing)
+                    .await
+            }
+        };
+        let failure = killed("INT").await.unwrap_err();
+        assert_eq!(failure.message(), Failure::interrupted().message());
+        assert_eq!(killed("TERM").await.unwrap().status, None);
     }
 
     #[tokio::test]
