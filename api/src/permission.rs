@@ -17,8 +17,8 @@ const API_SERVER: (&str, &str) = ("default", "kubernetes");
 /// namespace, that an administrator trusts: separated by commas.
 pub const TRUSTED_NAMESPACES: &str = "TRUSTED_NAMESPACES";
 
-/// The [`Permissions`](crate::Permissions) in the connector namespace with what admission has to know and cannot read itself,
-/// kept by the operator. One entry for each Service whose owner consents ([`consent_key`]) and
+/// The [`Permissions`](crate::Permissions) in the connector namespace with what admission has to
+/// know and cannot read itself, kept by the operator. One entry for each Service whose owner consents ([`consent_key`]) and
 /// for each source IP that is reserved ([`reservation_key`]): namespaces, separated by commas.
 pub const PERMISSIONS: &str = "extconn-permissions";
 
