@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod api_server;
 mod gateway;
 mod outage;
 mod token;

@@ -8,6 +8,7 @@ use extconn_lab::host;
 use extconn_lab::topology::Host;
 use extconn_lab::walkthrough::{Scenario, access, ask, scenario};
 
+use crate::api_server::Outage;
 use crate::world::{
     gateway_metric, gateway_says, in_scenario, of_external_service, on_gateway, until,
     until_carries, until_says,
@@ -114,26 +115,6 @@ impl Drop for Connection {
     }
 }
 
-/// Starts the API server again, whatever happens.
-struct Outage;
-
-impl Outage {
-    fn begin() -> Self {
-        host::stop_unit(Host::Node1, "kube-apiserver").unwrap();
-        Self
-    }
-}
-
-impl Drop for Outage {
-    fn drop(&mut self) {
-        host::resume_unit(Host::Node1, "kube-apiserver").unwrap();
-        until(|| {
-            let said = ask::cluster(&["get", "--raw", "/readyz"], "").unwrap();
-            said.success.then_some(()).ok_or(said.stderr)
-        });
-    }
-}
-
 #[test]
 #[ignore = "needs a lab with extconn in it: make installation"]
 fn traffic_goes_on_without_the_api_server_and_through_a_restart_of_the_gateway() {
@@ -143,7 +124,7 @@ fn traffic_goes_on_without_the_api_server_and_through_a_restart_of_the_gateway()
         let mut old = pod.connects();
         assert!(old.asks().contains(&source_ip));
 
-        let outage = Outage::begin();
+        let outage = Outage::begin(scenario);
         let says = ["ok, but the Kubernetes API does not answer"];
         until_says(|| gateway_says("/readyz"), "HTTP/1.0 200", &says);
         assert!(old.asks().contains(&source_ip), "an old connection broke");

@@ -34,13 +34,23 @@ pub fn in_scenario(test: &str, body: impl FnOnce(&Scenario) -> Result<()>) {
 }
 
 /// Waits until `look` says nothing is missing; panics with what it said last.
-pub fn until(mut look: impl FnMut() -> Result<(), String>) {
+pub fn until(look: impl FnMut() -> Result<(), String>) {
+    if let Err(missing) = waited(PATIENCE, look) {
+        panic!("{missing}");
+    }
+}
+
+/// As [`until`], but answers what was missing last.
+pub fn waited(
+    patience: Duration,
+    mut look: impl FnMut() -> Result<(), String>,
+) -> Result<(), String> {
     let begin = Instant::now();
     loop {
         match look() {
-            Ok(()) => return,
-            Err(missing) if begin.elapsed() > PATIENCE => {
-                panic!("after {} s: {missing}", PATIENCE.as_secs())
+            Ok(()) => return Ok(()),
+            Err(missing) if begin.elapsed() > patience => {
+                return Err(format!("after {} s: {missing}", patience.as_secs()));
             }
             Err(_) => std::thread::sleep(POLL),
         }
