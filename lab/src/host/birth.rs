@@ -34,6 +34,7 @@ const KUBELET_SYSCTLS: [(&str, &str); 6] = [
 pub fn host_birth(host: Host) -> Result<()> {
     // First of all: from here on `down` finds us, whatever happens.
     cgroup::join(&format!("{host}/daemons"))?;
+    close_inherited()?;
     setsid().context("leave the terminal")?;
     unshare(
         CloneFlags::CLONE_NEWNS
@@ -62,6 +63,20 @@ pub fn host_birth(host: Host) -> Result<()> {
     let draft = record.with_extension("draft");
     fs::write(&draft, process.to_string()).context("record the host's first process")?;
     fs::rename(&draft, &record).context("record the host's first process")
+}
+
+/// Closes what whoever brings the lab up has open: the host lives on after that, and would hold a
+/// lock or a pipe of theirs for as long.
+fn close_inherited() -> Result<()> {
+    let list = fs::read_dir("/proc/self/fd").context("list open files")?;
+    let open: Vec<i32> = list
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for file in open.into_iter().filter(|file| *file > 2) {
+        // The list itself is closed by now.
+        nix::unistd::close(file).ok();
+    }
+    Ok(())
 }
 
 fn mount_private(host: Host) -> Result<()> {
