@@ -51,6 +51,12 @@ async fn until_says(world: &World, name: &str, type_: &str, reason: &str, words:
     .await;
 }
 
+/// Waits until all that shop/order lacks is a gateway for its source IP.
+async fn until_order_lacks_a_gateway_only(world: &World) {
+    let words = ["192.0.2.10"];
+    until_says(world, "shop/order", "Programmed", "NoGateway", &words).await;
+}
+
 /// What is there that was made for ExternalServices of this namespace.
 async fn made_for(world: &World, namespace: &str) -> Vec<String> {
     let ours =
@@ -132,14 +138,7 @@ async fn a_deleted_namespace_goes_and_conditions_say_what_went_with_it() {
     let words = ["Service bank/pay", "does not consent to shop"];
     let resolved = "SourcesResolved";
     until_says(&world, "shop/order", resolved, "SourceNotPermitted", &words).await;
-    until_says(
-        &world,
-        "shop/order",
-        "Programmed",
-        "NoGateway",
-        &["192.0.2.10"],
-    )
-    .await;
+    until_order_lacks_a_gateway_only(&world).await;
     let platform = format!("{CONNECTOR}/platform");
     let words = [
         "Service bank/pay does not exist",
@@ -162,12 +161,5 @@ async fn a_deleted_namespace_goes_and_conditions_say_what_went_with_it() {
         world.deployment("order").await
     })
     .await;
-    until_says(
-        &world,
-        "shop/order",
-        "Programmed",
-        "NoGateway",
-        &["192.0.2.10"],
-    )
-    .await;
+    until_order_lacks_a_gateway_only(&world).await;
 }
