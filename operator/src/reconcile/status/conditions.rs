@@ -187,6 +187,14 @@ fn gateway_programmed(
     }
     let generation = gateway.metadata.generation;
     let host = host(gateway);
+    let address = condition::find(&status.conditions, GatewayCondition::AddressAssigned);
+    if let Some(address) = address.filter(|c| c.status == "False") {
+        let says = &address.message;
+        return Err(Problem::new(
+            Reason::GatewayNotProgrammed,
+            format!("gateway {host} does not have source IP {source_ip}: {says}"),
+        ));
+    }
     let refused = &status.refused_forwarders;
     let refused_here = refused.iter().find(|refused| refused.name == forwarder);
     if let Some(RefusedForwarder { name: _, message }) = refused_here

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use extconn_api::condition::{self, ExternalServiceCondition as Type};
+use extconn_api::condition::{self, ExternalServiceCondition as Type, GatewayCondition};
 use extconn_api::{ExternalServiceStatus, Gateway};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -198,13 +198,20 @@ fn a_gateway_that_is_behind_or_in_trouble_is_quoted() {
     second(&mut behind).metadata.generation = Some(5);
     check(&accepted(), Some(behind), expect, "it has not answered yet");
 
-    let mut unassigned = at_work();
-    for condition in &mut second(&mut unassigned).status.as_mut().unwrap().conditions {
-        condition.status = "False".into();
-        condition.message = format!("{} failed", condition.type_);
+    for type_ in [
+        GatewayCondition::AddressAssigned,
+        GatewayCondition::Programmed,
+    ] {
+        let mut troubled = at_work();
+        for condition in &mut second(&mut troubled).status.as_mut().unwrap().conditions {
+            if condition.type_ == type_.to_string() {
+                condition.status = "False".into();
+                condition.message = format!("{type_} failed");
+            }
+        }
+        let says = format!("source IP 192.0.2.201: {type_} failed");
+        check(&accepted(), Some(troubled), expect, &says);
     }
-    let says = "source IP 192.0.2.201: AddressAssigned failed";
-    check(&accepted(), Some(unassigned), expect, says);
 }
 
 #[test]
