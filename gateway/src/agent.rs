@@ -200,6 +200,8 @@ impl Agent {
             Err(error) => {
                 let error = causes(&error);
                 error!(error, "configuration not in effect, trying again");
+                // Part of it may be: what was in effect before has to be put there again too.
+                self.in_effect = None;
                 self.meters.apply_failures.inc();
                 self.failure = Some(error);
                 self.retry.note();
