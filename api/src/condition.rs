@@ -1,6 +1,7 @@
 //! Pure: condition types and reasons, and how a condition replaces its predecessor.
 //!
-//! `docs/conditions.md` says what to do about each reason; a test holds the two together.
+//! `docs/conditions.md` and, for those of a Gateway, `docs/gateway.md` say what to do about each
+//! reason; tests hold them together.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -110,9 +111,49 @@ words! {
     }
 }
 
+words! {
+    /// Reasons in the conditions that a gateway writes.
+    GatewayReason {
+        /// `AddressAssigned` is true.
+        Assigned,
+        /// The source IP is on no interface of the host.
+        AddressMissing,
+        /// The gateway could not put the source IP on the interface.
+        AssignFailed,
+
+        /// `Programmed` is true.
+        Programmed,
+        /// Part of the object makes no sense. The rest is in effect.
+        InvalidSpec,
+        /// Part of the object is not allowed on this host. The rest is in effect.
+        NotAllowed,
+        /// The host refuses the rules or ports.
+        ApplyFailed,
+        /// The ssh port cannot be opened.
+        NotListening,
+
+        /// `ClockInSync` is true.
+        InSync,
+        /// The host's clock is too far from the API server's.
+        ClockOff,
+        /// The API server has not told its time yet.
+        NotCompared,
+    }
+}
+
 /// Condition type of a Gateway object that the operator writes: its gateway gives signs of life.
 /// A gateway that cannot reach the API server could not say so itself.
 pub const GATEWAY_REPORTING: &str = "Reporting";
+
+words! {
+    /// Reasons in the condition [`GATEWAY_REPORTING`].
+    ReportingReason {
+        /// It is true.
+        Reporting,
+        /// The gateway has given no sign of life for a while.
+        Silent,
+    }
+}
 
 /// Puts `new` in place of the condition of the same type, or at the end.
 ///

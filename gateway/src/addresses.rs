@@ -23,7 +23,7 @@ pub enum AddressError {
     #[error("read the addresses of this host: {0}")]
     Read(String),
     /// There is no interface of this name.
-    #[error("this host has no interface {0}: correct assignTo in the host file")]
+    #[error("there is no interface {0}")]
     NoInterface(String),
     /// The kernel said no.
     #[error("{action} {address} on {interface}: {reason}")]

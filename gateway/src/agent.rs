@@ -223,8 +223,8 @@ impl Agent {
             }
             (None, RulesState::Applied) => match &report.ssh {
                 SshState::Failed(reason) => Effect::NotListening(reason.clone()),
-                SshState::Listening if self.is_in_effect() => Effect::Complete,
-                SshState::Listening => Effect::Pending,
+                // What there is of a plan is in effect: it was put there first, or failed.
+                SshState::Listening => Effect::Complete,
             },
         };
         let facts = HostFacts {
@@ -246,7 +246,6 @@ impl Agent {
                 None => Readiness::Ready,
                 Some(remark) => Readiness::ReadyBut(remark.to_owned()),
             },
-            (Some(_), Effect::Pending) => Readiness::NotReady("not in effect yet".to_owned()),
             (Some(_), Effect::Failed(reason) | Effect::NotListening(reason)) => {
                 Readiness::NotReady(reason.clone())
             }

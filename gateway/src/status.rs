@@ -1,65 +1,11 @@
 //! Pure: what the gateway tells about itself in the status of a Gateway object.
 
-use extconn_api::GatewayStatus;
-use extconn_api::condition::{self, GatewayCondition};
+use extconn_api::condition::{self, GatewayCondition, GatewayReason as Reason};
 use extconn_api::gateway::RefusedForwarder;
+use extconn_api::{GatewayStatus, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::build::{Claim, Refusal, Refused};
-
-/// Reasons in the conditions of a Gateway. `docs/gateway.md` says what to do about each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// `AddressAssigned` is true.
-    Assigned,
-    /// The source IP is on no interface of the host.
-    AddressMissing,
-    /// The gateway could not put the source IP on the interface.
-    AssignFailed,
-    /// `Programmed` is true.
-    Programmed,
-    /// Part of the object makes no sense. The rest is in effect.
-    InvalidSpec,
-    /// Part of the object is not allowed on this host. The rest is in effect.
-    NotAllowed,
-    /// The host refuses the rules or ports.
-    ApplyFailed,
-    /// The ssh port cannot be opened.
-    NotListening,
-    /// The object is being put into effect.
-    Pending,
-    /// `ClockInSync` is true.
-    InSync,
-    /// The host's clock is too far from the API server's.
-    ClockOff,
-    /// The API server has not told its time yet.
-    NotCompared,
-}
-
-impl Reason {
-    /// All of them.
-    #[cfg(test)]
-    const ALL: [Self; 12] = [
-        Self::Assigned,
-        Self::AddressMissing,
-        Self::AssignFailed,
-        Self::Programmed,
-        Self::InvalidSpec,
-        Self::NotAllowed,
-        Self::ApplyFailed,
-        Self::NotListening,
-        Self::Pending,
-        Self::InSync,
-        Self::ClockOff,
-        Self::NotCompared,
-    ];
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
 
 /// Where a source IP is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +23,6 @@ pub enum Presence {
 pub enum Effect {
     /// It is.
     Complete,
-    /// Not yet.
-    Pending,
     /// Why it cannot be.
     Failed(String),
     /// Why forwarders cannot connect.
@@ -205,21 +149,22 @@ fn address_assigned(
         Presence::AssignFailed(reason) => (
             Some(false),
             Reason::AssignFailed,
-            format!("host {name} could not take {ip}: {reason}"),
+            format!(
+                "host {name} could not take {ip} and tries again: {reason}; set assignTo in its \
+                 host file to an interface that can take it"
+            ),
         ),
     }
 }
 
 fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String) {
-    let name = &host.host_name;
+    let (ip, name) = (claim.source_ip, &host.host_name);
     match &host.effect {
-        Effect::Pending => {
-            let message = format!("host {name} is putting it into effect");
-            return (None, Reason::Pending, message);
-        }
         Effect::Failed(reason) => {
-            let message =
-                format!("host {name} failed to put it into effect and tries again: {reason}");
+            let message = format!(
+                "host {name} cannot put into effect what is specified for {ip}: {reason}; put that \
+                 right there, it tries again by itself"
+            );
             return (Some(false), Reason::ApplyFailed, message);
         }
         Effect::NotListening(reason) => {
@@ -232,16 +177,27 @@ fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String)
         Effect::Complete => {}
     }
     let Some(first) = claim.refusals.first() else {
-        let message = format!("host {name} carries out what is specified");
+        let message = format!("host {name} carries out what is specified for {ip}");
         return (Some(true), Reason::Programmed, message);
     };
-    let reason = match first.refusal {
-        Refusal::Invalid(_) => Reason::InvalidSpec,
-        Refusal::NotAllowed(_) => Reason::NotAllowed,
+    let (reason, next) = match first.refusal {
+        Refusal::Invalid(_) => (
+            Reason::InvalidSpec,
+            "the operator puts this object right while it runs: if it does run, report this",
+        ),
+        Refusal::NotAllowed(_) => (
+            Reason::NotAllowed,
+            "change the ExternalService, or what the host file there allows",
+        ),
     };
-    let sentences: Vec<_> = claim
-        .refusals
-        .iter()
+    let message = format!("host {name} leaves out: {}; {next}", left_out(claim));
+    (Some(false), reason, message)
+}
+
+/// What is refused, in some sentences and the number of the others.
+fn left_out(claim: &Claim) -> String {
+    let refusals = claim.refusals.iter();
+    let sentences: Vec<_> = refusals
         .map(|refused| refused.refusal.sentence())
         .take(SENTENCES)
         .collect();
@@ -251,14 +207,17 @@ fn programmed(claim: &Claim, host: &HostFacts) -> (Option<bool>, Reason, String)
     } else {
         String::new()
     };
-    let message = format!("host {name} leaves out: {}{rest}", sentences.join("; "));
-    (Some(false), reason, message)
+    format!("{}{rest}", sentences.join("; "))
 }
 
 fn clock_in_sync(host: &HostFacts) -> (Option<bool>, Reason, String) {
     let name = &host.host_name;
     let Some(ahead) = host.clock_ahead else {
-        let message = format!("the clock of host {name} was not compared yet");
+        let message = format!(
+            "the clock of host {name} was not compared with the API server's yet, which has not \
+             taken its Lease {}: if that lasts, see \"journalctl --unit extconn-gateway\" there",
+            names::gateway_lease(name)
+        );
         return (None, Reason::NotCompared, message);
     };
     if ahead.abs() <= CLOCK_TOLERANCE {

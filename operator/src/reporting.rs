@@ -7,6 +7,7 @@ mod silence;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use extconn_api::condition::ReportingReason as Reason;
 use extconn_api::{Gateway, condition, names};
 use futures::StreamExt;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -64,9 +65,11 @@ async fn say(context: &Context, pulses: &Pulses) {
             Some(host) => match pulses.judge(host, Instant::now()) {
                 silence::Judgement::Unknown => None,
                 silence::Judgement::TooEarly => continue,
-                silence::Judgement::Reports => Some((true, "Reporting", silence::reports(host))),
+                silence::Judgement::Reports => {
+                    Some((true, Reason::Reporting, silence::reports(host)))
+                }
                 silence::Judgement::SilentSince(renewed) => {
-                    Some((false, "Silent", silence::is_silent(host, &renewed)))
+                    Some((false, Reason::Silent, silence::is_silent(host, &renewed)))
                 }
             },
         };
