@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod api_server;
-mod gateway;
+mod neighbours;
 mod outage;
+mod reasons;
 mod token;
 mod world;

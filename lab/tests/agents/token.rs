@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
+use extconn_api::condition::ReportingReason;
 use extconn_lab::paths;
 use extconn_lab::walkthrough::{Scenario, ask, egress, scenario};
 use serde_json::{Value, json};
@@ -71,6 +72,12 @@ fn a_revoked_token_is_told_by_both_ends_and_stops_no_traffic() {
             &["revoked", "journalctl"],
         );
         carries(scenario)?;
+        let seen = [ReportingReason::Reporting, ReportingReason::Silent];
+        assert_eq!(
+            ReportingReason::ALL,
+            seen,
+            "a reason that nothing here produces"
+        );
 
         // A new one, put where the old one was: no restart.
         let create = [
