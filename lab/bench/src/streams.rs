@@ -2,9 +2,10 @@
 //! through a plain proxy, OpenSSH and extconn, from outside, with real sockets on both sides.
 
 mod cut;
+mod drops;
 mod half_close;
 mod isolation;
-mod pair;
+pub mod pair;
 mod pattern;
 mod reset;
 pub mod table;

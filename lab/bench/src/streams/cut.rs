@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use rand::RngExt;
 
 use super::Stage;
+use super::drops::{all_see_a_reset, while_dropping};
 use super::pair::{Ending, Pair, open, open_one, receive, send};
 use crate::measure::cpu;
 use crate::network::plan::Host;
@@ -19,6 +20,8 @@ use crate::path::Buffers;
 const FLOWS: usize = 100;
 /// More than any flow brings before the cut.
 const ENDLESS: u64 = 1 << 40;
+/// Time within which clients are to know that the way is dead.
+const KNOWN: Duration = Duration::from_secs(6);
 
 /// Servers answer, clients listen.
 pub fn gateway_killed(stage: &Stage) -> Result<()> {
@@ -40,36 +43,15 @@ pub fn forwarder_killed(stage: &Stage) -> Result<()> {
 
 /// No packet gets through any more, and nobody says so.
 pub fn way_goes_dead(stage: &Stage) -> Result<()> {
-    let gateway = stage.network.host(Host::Gateway);
-    let pair = open_one(&stage.path)?;
-    let mut client = pair.client;
+    let Pair {
+        mut client,
+        server: _silent,
+    } = open_one(&stage.path)?;
     client.write_all(b"request")?;
-    let drop_all = |action: &str| -> Result<()> {
-        for chain in ["INPUT -i wan", "OUTPUT -o wan"] {
-            let rule = format!("-w {action} {chain} -j DROP");
-            let mut command = gateway.command("iptables");
-            let output = command.args(rule.split(' ')).output()?;
-            ensure!(
-                output.status.success(),
-                "{command:?}: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        Ok(())
-    };
-    drop_all("-I")?;
-    client.set_read_timeout(Some(Duration::from_secs(6)))?;
-    let begin = Instant::now();
-    let known = receive(&mut client);
-    let seconds = begin.elapsed().as_secs_f64();
-    drop_all("-D")?;
-    let (_, ending) = known?;
-    ensure!(
-        ending == Ending::Reset,
-        "the client saw {} in {seconds:.1} s",
-        ending.name()
-    );
-    Ok(())
+    let cuts = ["INPUT -i wan", "OUTPUT -o wan"].map(|cut| (Host::Gateway, cut.to_owned()));
+    while_dropping(stage, &cuts, || {
+        all_see_a_reset([("client", client)], KNOWN)
+    })
 }
 
 /// Lets every first end send to its second one, makes the cut, and judges what arrived.

@@ -1,14 +1,13 @@
 //! Peers that go away without a word.
 
 use std::io::Write;
-use std::net::TcpStream;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 
 use super::Stage;
-use super::pair::{Ending, open, receive};
+use super::drops::{all_see_a_reset, while_dropping};
+use super::pair::open;
 use crate::network::plan::Host;
 use crate::path::Buffers;
 
@@ -41,42 +40,10 @@ pub fn client_and_server(stage: &Stage) -> Result<()> {
             format!("INPUT -p tcp --sport {port_towards_server}"),
         ),
     ];
-    rules(stage, "-I", &cuts)?;
-    watching_server.write_all(b"answer")?;
-    watching_client.write_all(b"request")?;
-    let watched = [("server", watching_server), ("client", watching_client)]
-        .map(|(name, end)| (name, thread::spawn(move || ending(end))));
-    let endings = watched.map(|(name, thread)| (name, thread.join()));
-    rules(stage, "-D", &cuts)?;
-    for (name, joined) in endings {
-        let (ending, after) = joined.map_err(|_| anyhow!("a thread panicked"))??;
-        ensure!(
-            ending == Ending::Reset,
-            "the {name} saw {} in {:.0} s",
-            ending.name(),
-            after.as_secs_f64()
-        );
-    }
-    Ok(())
-}
-
-fn ending(mut end: TcpStream) -> Result<(Ending, Duration)> {
-    end.set_read_timeout(Some(KNOWN))?;
-    let begin = Instant::now();
-    let (_, ending) = receive(&mut end)?;
-    Ok((ending, begin.elapsed()))
-}
-
-fn rules(stage: &Stage, action: &str, cuts: &[(Host, String)]) -> Result<()> {
-    for (host, cut) in cuts {
-        let rule = format!("-w {action} {cut} -j DROP");
-        let mut command = stage.network.host(*host).command("iptables");
-        let output = command.args(rule.split(' ')).output()?;
-        ensure!(
-            output.status.success(),
-            "{command:?}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
+    while_dropping(stage, &cuts, || {
+        watching_server.write_all(b"answer")?;
+        watching_client.write_all(b"request")?;
+        let ends = [("server", watching_server), ("client", watching_client)];
+        all_see_a_reset(ends, KNOWN)
+    })
 }
