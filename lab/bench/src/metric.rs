@@ -11,6 +11,8 @@ pub enum Metric {
     BulkOneToClient,
     BulkManyToServer,
     BulkManyToClient,
+    FairnessToServer,
+    FairnessToClient,
     ProcessorToServer,
     ProcessorToClient,
     IngressToServer,
@@ -51,6 +53,8 @@ pub enum Unit {
     Time,
     /// Seconds of a processor for 10⁹ bytes.
     ProcessorTime,
+    /// A part of one.
+    Share,
     /// Bytes.
     Memory,
     /// A number of things.
@@ -65,6 +69,8 @@ impl Metric {
             Metric::BulkOneToClient => "bulk, 1 stream, server to pod",
             Metric::BulkManyToServer => "bulk, 16 streams, pod to server",
             Metric::BulkManyToClient => "bulk, 16 streams, server to pod",
+            Metric::FairnessToServer => "fairness of 16 streams (Jain), pod to server",
+            Metric::FairnessToClient => "fairness of 16 streams (Jain), server to pod",
             Metric::ProcessorToServer => "processor per GB, pod to server",
             Metric::ProcessorToClient => "processor per GB, server to pod",
             Metric::IngressToServer => "dialled from outside: bulk, 1 stream, in",
@@ -118,6 +124,7 @@ impl Metric {
             | Metric::FirstByte
             | Metric::RulesFromEmpty
             | Metric::RulesOneChanged => Unit::Time,
+            Metric::FairnessToServer | Metric::FairnessToClient => Unit::Share,
             Metric::ProcessorToServer | Metric::ProcessorToClient => Unit::ProcessorTime,
             Metric::IdleMemory => Unit::Memory,
             Metric::IngressShortFailed
@@ -141,6 +148,7 @@ impl Unit {
             Unit::Time if value.abs() >= 1e-3 => format!("{} ms", digits(value * 1e3)),
             Unit::Time => format!("{:.0} µs", value * 1e6),
             Unit::ProcessorTime => format!("{} s/GB", digits(value)),
+            Unit::Share => format!("{value:.3}"),
             Unit::Memory => format!("{} MB", digits(value / 1e6)),
             Unit::Count => format!("{value:.0}"),
         }

@@ -22,6 +22,14 @@ pub fn percentile(samples: &[f64], percent: f64) -> Option<f64> {
     Some(below + (above - below) * place.fract())
 }
 
+/// How equal shares are (Jain's index, RFC 5166 section 2.3.1): 1 when all are the same, one
+/// in their number when one has everything. `None` of none.
+pub fn fairness(shares: &[f64]) -> Option<f64> {
+    let sum: f64 = shares.iter().sum();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
+    (squares > 0.0).then(|| sum * sum / (shares.len() as f64 * squares))
+}
+
 /// A figure with the interval in which it probably is.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Estimate {
@@ -96,6 +104,14 @@ mod tests {
         assert_eq!(percentile(&samples, 0.0), Some(0.0));
         assert_eq!(percentile(&samples, 100.0), Some(100.0));
         assert_eq!(percentile(&[1.0, 2.0], 75.0), Some(1.75));
+    }
+
+    #[test]
+    fn equal_shares_are_fair_and_all_for_one_is_not() {
+        assert_eq!(fairness(&[3.0; 16]), Some(1.0));
+        assert_eq!(fairness(&[1.0, 0.0, 0.0, 0.0]), Some(0.25));
+        assert_eq!(fairness(&[1.0, 3.0]), Some(0.8));
+        assert_eq!(fairness(&[0.0; 2]), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::load::bulk::{Bulk, Direction};
 use crate::measure::cpu;
 use crate::metric::Metric;
 use crate::path::{Buffers, Path};
+use crate::stats;
 
 pub const LINE: Line = Line {
     name: "bulk",
@@ -17,32 +18,50 @@ pub const LINE: Line = Line {
     run,
 };
 
-const SHAPES: [(usize, Direction, Metric, Option<Metric>); 4] = [
+/// Which way one stream goes, its rate, and what it costs.
+const ONE: [(Direction, Metric, Metric); 2] = [
     (
-        1,
         Direction::ToServer,
         Metric::BulkOneToServer,
-        Some(Metric::ProcessorToServer),
+        Metric::ProcessorToServer,
     ),
     (
-        1,
         Direction::ToClient,
         Metric::BulkOneToClient,
-        Some(Metric::ProcessorToClient),
+        Metric::ProcessorToClient,
     ),
-    (16, Direction::ToServer, Metric::BulkManyToServer, None),
-    (16, Direction::ToClient, Metric::BulkManyToClient, None),
+];
+
+/// Which way many streams go, their rate in sum, and how equal their shares are.
+const MANY: [(Direction, Metric, Metric); 2] = [
+    (
+        Direction::ToServer,
+        Metric::BulkManyToServer,
+        Metric::FairnessToServer,
+    ),
+    (
+        Direction::ToClient,
+        Metric::BulkManyToClient,
+        Metric::FairnessToClient,
+    ),
 ];
 
 fn run(bench: &mut Bench) -> Result<()> {
-    for (streams, direction, rate, processor) in SHAPES {
+    for (direction, rate, processor) in ONE {
         bench.in_turn(bench.effort.repetitions, |bench, running| {
             let path = running.egress(bench.network);
-            let flowed = flow(bench, running, &path, streams, direction)?;
+            let flowed = flow(bench, running, &path, 1, direction)?;
             bench.add(rate, running, flowed.bits_per_second);
-            if let Some(processor) = processor {
-                bench.add(processor, running, flowed.processor_seconds_per_gigabyte);
-            }
+            bench.add(processor, running, flowed.processor_seconds_per_gigabyte);
+            Ok(())
+        })?;
+    }
+    for (direction, rate, fairness) in MANY {
+        bench.in_turn(bench.effort.repetitions, |bench, running| {
+            let path = running.egress(bench.network);
+            let flowed = flow(bench, running, &path, 16, direction)?;
+            bench.add(rate, running, flowed.bits_per_second);
+            bench.add(fairness, running, flowed.fairness);
             Ok(())
         })?;
     }
@@ -55,6 +74,8 @@ pub struct Flowed {
     pub bits_per_second: f64,
     /// Of both ends.
     pub processor_seconds_per_gigabyte: f64,
+    /// How equal the streams' shares are; see [`stats::fairness`].
+    pub fairness: f64,
 }
 
 /// Lets streams flow on a cable, first unmeasured, then measured.
@@ -71,10 +92,12 @@ pub fn flow(
     let (processor_before, before) = (cpu::used(&family), bulk.snapshot());
     sleep(bench.effort.measure);
     let (processor_after, after) = (cpu::used(&family), bulk.snapshot());
-    let bytes = (after.received - before.received) as f64;
+    let shares = after.since(&before);
+    let bytes: f64 = shares.iter().sum();
     let processor = processor_after.saturating_sub(processor_before);
     Ok(Flowed {
-        bits_per_second: bytes * 8.0 / (after.at - before.at).as_secs_f64(),
+        bits_per_second: after.rate_since(&before),
         processor_seconds_per_gigabyte: processor.as_secs_f64() / bytes.max(1.0) * 1e9,
+        fairness: stats::fairness(&shares).unwrap_or_default(),
     })
 }

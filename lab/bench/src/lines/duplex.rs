@@ -28,9 +28,7 @@ fn run(bench: &mut Bench) -> Result<()> {
         let after = bulk.snapshot();
         let gap = bulk.longest_gap();
         let unfinished = if bulk.finish() { 0.0 } else { 1.0 };
-        let bits = (after.received - before.received) as f64 * 8.0;
-        let rate = bits / (after.at - before.at).as_secs_f64();
-        bench.add(Metric::DuplexRate, running, rate);
+        bench.add(Metric::DuplexRate, running, after.rate_since(&before));
         bench.add(Metric::DuplexGap, running, gap.as_secs_f64());
         bench.add(Metric::DuplexUnfinished, running, unfinished);
         Ok(())

@@ -29,9 +29,7 @@ pub fn throughput(bench: &mut Bench, streams: usize, metric: Metric) -> Result<(
         let before = bulk.snapshot();
         sleep(bench.effort.long_measure);
         let after = bulk.snapshot();
-        let bits = (after.received - before.received) as f64 * 8.0;
-        let rate = bits / (after.at - before.at).as_secs_f64();
-        bench.add(metric, running, rate);
+        bench.add(metric, running, after.rate_since(&before));
         Ok(())
     })
 }

@@ -39,6 +39,8 @@ impl Direction {
 #[derive(Debug)]
 pub struct Bulk {
     counts: Arc<Counts>,
+    /// Bytes that have arrived, one count for each reader.
+    received: Vec<Arc<AtomicU64>>,
     streams: Vec<TcpStream>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -46,7 +48,6 @@ pub struct Bulk {
 #[derive(Debug, Default)]
 struct Counts {
     sent: AtomicU64,
-    received: AtomicU64,
     /// Longest time between two reads of one stream, in nanoseconds.
     longest_gap: AtomicU64,
     /// Writers end their streams.
@@ -54,12 +55,28 @@ struct Counts {
 }
 
 /// Counts at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Bytes that have arrived at either end.
-    pub received: u64,
+    /// Bytes that have arrived, one count for each reader.
+    pub received: Vec<u64>,
     /// When.
     pub at: Instant,
+}
+
+impl Snapshot {
+    /// Bytes that each reader has got since an earlier snapshot.
+    pub fn since(&self, before: &Snapshot) -> Vec<f64> {
+        let pairs = self.received.iter().zip(&before.received);
+        pairs
+            .map(|(after, before)| (after - before) as f64)
+            .collect()
+    }
+
+    /// Bits of a second since an earlier snapshot, of all readers in sum.
+    pub fn rate_since(&self, before: &Snapshot) -> f64 {
+        let bytes: f64 = self.since(before).into_iter().sum();
+        bytes * 8.0 / (self.at - before.at).as_secs_f64()
+    }
 }
 
 impl Bulk {
@@ -76,6 +93,7 @@ impl Bulk {
         let listener = path.listen(buffers)?;
         let mut bulk = Self {
             counts: Arc::default(),
+            received: Vec::new(),
             streams: Vec::new(),
             threads: Vec::new(),
         };
@@ -95,8 +113,11 @@ impl Bulk {
 
     /// Counts now.
     pub fn snapshot(&self) -> Snapshot {
+        let received = self.received.iter();
         Snapshot {
-            received: self.counts.received.load(Ordering::Relaxed),
+            received: received
+                .map(|count| count.load(Ordering::Relaxed))
+                .collect(),
             at: Instant::now(),
         }
     }
@@ -116,8 +137,8 @@ impl Bulk {
         }
         let in_time = self.threads.iter().all(JoinHandle::is_finished);
         self.stop();
-        let counts = &self.counts;
-        in_time && counts.sent.load(Ordering::Relaxed) == counts.received.load(Ordering::Relaxed)
+        let received: u64 = self.snapshot().received.iter().sum();
+        in_time && self.counts.sent.load(Ordering::Relaxed) == received
     }
 
     fn flow(&mut self, from: &TcpStream, to: &TcpStream) -> Result<()> {
@@ -128,8 +149,10 @@ impl Bulk {
             let _ = write_all(&mut from, &counts);
         }));
         let counts = Arc::clone(&self.counts);
+        let received = Arc::default();
+        self.received.push(Arc::clone(&received));
         self.threads.push(thread::spawn(move || {
-            let _ = read_all(&mut to, &counts);
+            let _ = read_all(&mut to, &counts, &received);
         }));
         Ok(())
     }
@@ -160,7 +183,7 @@ fn write_all(stream: &mut TcpStream, counts: &Counts) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)
 }
 
-fn read_all(stream: &mut TcpStream, counts: &Counts) -> io::Result<()> {
+fn read_all(stream: &mut TcpStream, counts: &Counts, received: &AtomicU64) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     let mut last = Instant::now();
     loop {
@@ -171,6 +194,6 @@ fn read_all(stream: &mut TcpStream, counts: &Counts) -> io::Result<()> {
         if read == 0 {
             return Ok(());
         }
-        counts.received.fetch_add(read as u64, Ordering::Relaxed);
+        received.fetch_add(read as u64, Ordering::Relaxed);
     }
 }
