@@ -245,11 +245,11 @@ impl Shared {
 
     fn start_pool(self: &Arc<Self>, endpoint: &GatewayEndpoint) -> UsedPool {
         let shared = Arc::downgrade(self);
-        let gateway = endpoint.clone();
+        let gateway = endpoint.address;
         let on_incoming = move |incoming: Incoming| {
             // Without anybody to serve it, dropping the flow resets it.
             if let Some(shared) = shared.upgrade() {
-                tokio::spawn(ingress::serve(shared, gateway.clone(), incoming));
+                tokio::spawn(ingress::serve(shared, gateway, incoming));
             }
         };
         let pool = Pool::start(PoolOptions {

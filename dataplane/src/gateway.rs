@@ -362,8 +362,8 @@ impl Admission for Shared {
         still_admitted
     }
 
-    fn on_incoming(self: Arc<Self>, who: &Admitted, incoming: Incoming) {
-        tokio::spawn(egress::serve(self, who.clone(), incoming));
+    fn on_incoming(self: Arc<Self>, who: &Arc<Admitted>, incoming: Incoming) {
+        tokio::spawn(egress::serve(self, Arc::clone(who), incoming));
     }
 }
 

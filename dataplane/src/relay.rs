@@ -8,25 +8,26 @@ pub(crate) mod socket;
 pub(crate) mod table;
 mod watch;
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 
 use crate::tunnel::flow::{Chunk, FlowStream};
-use crate::tunnel::frame::MAX_DATA_LEN;
+use crate::tunnel::frame::{HEADER_LEN, MAX_DATA_LEN};
 use crate::tunnel::reason::Reason;
 use counters::Bytes;
 use socket::ProxiedSocket;
 use watch::Watch;
 
 /// Bytes that a flow reads at first, and at least. Doubled while reads fill it: a connection that
-/// sends little holds little.
-const MIN_READ_LEN: usize = 2 * 1024;
+/// sends little holds little. With its header it fills a block of memory.
+const MIN_READ_LEN: usize = 2 * 1024 - HEADER_LEN;
 
 /// How far one flow came, and the bytes that went through it, as seen from the socket.
 #[derive(Debug)]
@@ -77,17 +78,23 @@ enum Broken {
 ///
 /// # Errors
 /// One side broke; the other one has been reset, or is when `socket` and `flow` are dropped.
-pub(crate) async fn relay(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function keeps its arguments twice, for as long as a connection lives"
+)]
+pub(crate) fn relay(
     socket: ProxiedSocket,
     flow: FlowStream,
     transferred: &Transferred,
-) -> Result<(), Reason> {
-    let relayed = both_halves(&socket, &flow, transferred).await;
-    match relayed {
-        Ok(()) => socket.close_complete(),
-        Err(reason) => flow.reset(reason),
+) -> impl Future<Output = Result<(), Reason>> + Send {
+    async move {
+        let relayed = both_halves(&socket, &flow, transferred).await;
+        match relayed {
+            Ok(()) => socket.close_complete(),
+            Err(reason) => flow.reset(reason),
+        }
+        relayed
     }
-    relayed
 }
 
 async fn both_halves(
@@ -95,12 +102,16 @@ async fn both_halves(
     flow: &FlowStream,
     transferred: &Transferred,
 ) -> Result<(), Reason> {
-    // While it reads, the upload meets an error itself, behind the bytes in front of it.
-    let reading = AtomicBool::new(true);
-    let mut upload = pin!(upload(socket, flow, transferred, &reading));
-    let mut download = pin!(download(socket, flow, transferred));
-    let mut vanished = pin!(socket.stream.ready(Interest::ERROR));
-    let (mut uploading, mut downloading, mut watching) = (true, true, true);
+    let relay = &Relay {
+        socket,
+        flow,
+        transferred,
+        reading: AtomicBool::new(true),
+    };
+    let mut upload = pin!(relay.upload());
+    let mut download = pin!(relay.download());
+    let mut broken = None;
+    let (mut uploading, mut downloading) = (true, true);
     let mut watch = Watch::default();
     poll_fn(|cx| {
         if downloading {
@@ -120,105 +131,124 @@ async fn both_halves(
                 Poll::Pending => {}
             }
         }
-        if !downloading && let Poll::Ready(reason) = flow.poll_cut(cx) {
+        if !downloading && let Poll::Ready(reason) = relay.flow.poll_cut(cx) {
             return Poll::Ready(Err(reason));
         }
         if !uploading && !downloading {
             return Poll::Ready(Ok(()));
         }
-        if watching && vanished.as_mut().poll(cx).is_ready() {
-            watching = false;
+        if !relay.reading.load(Ordering::Relaxed) {
+            // Boxed: most connections never need it.
+            let broken =
+                broken.get_or_insert_with(|| Box::pin(relay.socket.stream.ready(Interest::ERROR)));
+            if broken.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(Reason::PeerReset));
+            }
         }
-        if !watching && !reading.load(Ordering::Relaxed) {
-            return Poll::Ready(Err(Reason::PeerReset));
-        }
-        let (_, written) = transferred.totals();
+        let (_, written) = relay.transferred.totals();
         // A FIN is to be answered too.
         let sent = written + u64::from(!downloading);
-        let vanished = watch.poll_vanished(cx, &socket.stream, sent);
+        let vanished = watch.poll_vanished(cx, &relay.socket.stream, sent);
         vanished.map(|()| Err(Reason::TimedOut))
     })
     .await
 }
 
-/// Socket to flow.
-async fn upload(
-    socket: &ProxiedSocket,
-    flow: &FlowStream,
-    transferred: &Transferred,
-    reading: &AtomicBool,
-) -> Result<(), Broken> {
-    let mut read_len = MIN_READ_LEN;
-    loop {
-        let room = poll_fn(|cx| {
-            let room = flow.poll_room(cx);
-            reading.store(room.is_ready(), Ordering::Relaxed);
-            room
-        })
-        .await
-        .map_err(Broken::Flow)?;
-        socket.stream.readable().await.map_err(broken_socket)?;
-        let mut chunk = Chunk::with_capacity(read_len.min(room));
-        let wanted = read_len.min(room);
-        match socket.read(&mut chunk) {
-            Ok(0) => {
-                flow.finish();
-                reading.store(false, Ordering::Relaxed);
-                return Ok(());
-            }
-            Ok(read) => {
-                transferred.note_read(read);
-                flow.send(chunk);
-                if read == wanted {
-                    read_len = (2 * read_len).min(MAX_DATA_LEN);
-                } else if read < read_len / 4 {
-                    read_len = (read_len / 2).max(MIN_READ_LEN);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(broken_socket(error)),
-        }
-    }
+/// What both halves share.
+struct Relay<'a> {
+    socket: &'a ProxiedSocket,
+    flow: &'a FlowStream,
+    transferred: &'a Transferred,
+    /// While the upload reads, it meets an error of the socket itself, behind the bytes in front of
+    /// it.
+    reading: AtomicBool,
 }
 
-/// Flow to socket.
-async fn download(
-    socket: &ProxiedSocket,
-    flow: &FlowStream,
-    transferred: &Transferred,
-) -> Result<(), Broken> {
-    poll_fn(|cx| flow.poll_accepted(cx))
-        .await
-        .map_err(Broken::Flow)?;
-    transferred.accepted.store(true, Ordering::Relaxed);
-    loop {
-        let mut pieces = flow.receive().await.map_err(Broken::Flow)?;
-        if pieces.is_empty() {
-            break;
-        }
-        while !pieces.is_empty() {
-            match socket.write(&mut pieces) {
-                Ok(written) => transferred.note_written(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    writable_or_cut(socket, flow).await?;
+impl Relay<'_> {
+    /// Socket to flow.
+    async fn upload(&self) -> Result<(), Broken> {
+        let mut read_len = MIN_READ_LEN;
+        loop {
+            let room = poll_fn(|cx| {
+                let room = self.flow.poll_room(cx);
+                self.reading.store(room.is_ready(), Ordering::Relaxed);
+                room
+            })
+            .await
+            .map_err(Broken::Flow)?;
+            poll_fn(|cx| self.socket.stream.poll_read_ready(cx))
+                .await
+                .map_err(broken_socket)?;
+            let wanted = read_len.min(room);
+            let mut chunk = Chunk::with_capacity(wanted);
+            match self.socket.read(&mut chunk) {
+                Ok(0) => {
+                    self.flow.finish();
+                    self.reading.store(false, Ordering::Relaxed);
+                    return Ok(());
                 }
+                Ok(read) => {
+                    self.transferred.note_read(read);
+                    if wanted > MIN_READ_LEN && read < wanted / 2 {
+                        chunk.trim();
+                    }
+                    self.flow.send(chunk);
+                    if read == wanted {
+                        read_len = (2 * read_len).min(MAX_DATA_LEN);
+                    } else if read < read_len / 4 {
+                        read_len = (read_len / 2).max(MIN_READ_LEN);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(broken_socket(error)),
             }
         }
     }
-    socket.finish().map_err(broken_socket)
-}
 
-/// Waits for a reader that takes its time, but not for one of a flow that is cut.
-async fn writable_or_cut(socket: &ProxiedSocket, flow: &FlowStream) -> Result<(), Broken> {
-    let mut writable = pin!(socket.stream.writable());
-    poll_fn(|cx| {
-        if let Poll::Ready(writable) = writable.as_mut().poll(cx) {
+    /// Flow to socket.
+    async fn download(&self) -> Result<(), Broken> {
+        poll_fn(|cx| self.flow.poll_accepted(cx))
+            .await
+            .map_err(Broken::Flow)?;
+        self.transferred.accepted.store(true, Ordering::Relaxed);
+        loop {
+            let mut pieces = VecDeque::new();
+            poll_fn(|cx| self.flow.poll_receive(cx, &mut pieces))
+                .await
+                .map_err(Broken::Flow)?;
+            if pieces.is_empty() {
+                break;
+            }
+            while !pieces.is_empty() {
+                if !self.write(&mut pieces)? {
+                    poll_fn(|cx| self.poll_writable_or_cut(cx)).await?;
+                }
+            }
+        }
+        self.socket.finish().map_err(broken_socket)
+    }
+
+    /// Writes what the kernel takes; whether it took anything.
+    fn write(&self, pieces: &mut VecDeque<bytes::Bytes>) -> Result<bool, Broken> {
+        match self.socket.write(pieces) {
+            Ok(written) => {
+                self.transferred.note_written(written);
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(broken_socket(error)),
+        }
+    }
+
+    /// Waits for a reader that takes its time, but not for one of a flow that is cut.
+    fn poll_writable_or_cut(&self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        if let Poll::Ready(writable) = self.socket.stream.poll_write_ready(cx) {
             return Poll::Ready(writable.map_err(broken_socket));
         }
-        flow.poll_cut(cx).map(|reason| Err(Broken::Flow(reason)))
-    })
-    .await
+        self.flow
+            .poll_cut(cx)
+            .map(|reason| Err(Broken::Flow(reason)))
+    }
 }
 
 fn broken_socket(error: io::Error) -> Broken {

@@ -13,4 +13,5 @@ pub mod reason;
 pub(crate) mod request;
 pub(crate) mod socket;
 pub(crate) mod ssh;
+mod unread;
 pub(crate) mod window;

@@ -11,8 +11,10 @@ use tracing::debug;
 use super::flows::ForwarderFlow;
 use super::recent::Opening;
 use super::{Peers, Pod, Shared};
+use crate::relay::relay;
 use crate::relay::socket::ProxiedSocket;
-use crate::relay::{Transferred, relay};
+use crate::relay::table::Entry;
+use crate::tunnel::flow::FlowStream;
 use crate::tunnel::link::Link;
 use crate::tunnel::reason::Reason;
 use crate::tunnel::request::OpenRequest;
@@ -26,9 +28,12 @@ pub(super) const MAX_HELD: usize = 1024;
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, listen: u16) {
     let transferred = Arc::new(shared.counters.transferred());
     let opening = shared.recent.begin(peer, listen, Arc::clone(&transferred));
-    let served = shared
-        .egress(stream, peer, listen, &opening, &transferred)
-        .await;
+    let socket = ProxiedSocket::new(stream);
+    // Boxed: what opening needs is not kept for as long as the connection lives.
+    let served = match Box::pin(shared.open(peer, listen, &opening)).await {
+        Ok((flow, _entry)) => relay(socket, flow, &transferred).await,
+        Err(reason) => Err(reason),
+    };
     if let Err(reason) = served {
         opening.broke(reason);
         debug!(%peer, listen, %reason, "egress flow broken");
@@ -37,15 +42,13 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAd
 }
 
 impl Shared {
-    async fn egress(
+    /// Opens a flow for a pod's connection, for as long as the entry lives.
+    async fn open(
         &self,
-        stream: TcpStream,
         peer: SocketAddrV4,
         listen: u16,
         opening: &Opening,
-        transferred: &Transferred,
-    ) -> Result<(), Reason> {
-        let socket = ProxiedSocket::new(stream);
+    ) -> Result<(FlowStream, Entry<ForwarderFlow>), Reason> {
         let pod = self.pod(*peer.ip()).await?;
         opening.goes_on_as(pod.source_ip);
         let (gateway, link) = self.tunnel(pod.source_ip).await?;
@@ -64,8 +67,8 @@ impl Shared {
             source_ip: pod.source_ip,
             gateway,
         };
-        let _entry = self.enter(what, &flow)?;
-        relay(socket, flow, transferred).await
+        let entry = self.enter(what, &flow)?;
+        Ok((flow, entry))
     }
 
     /// The pod behind an address, waited for a while if nobody is known there.

@@ -9,8 +9,10 @@ use tracing::debug;
 use super::flows::GatewayFlow;
 use super::{EgressGrant, Shared};
 use crate::relay::dial::{dial_for, is_address_of_host};
+use crate::relay::relay;
 use crate::relay::socket::ProxiedSocket;
-use crate::relay::{Transferred, relay};
+use crate::relay::table::Entry;
+use crate::tunnel::flow::FlowStream;
 use crate::tunnel::link::Incoming;
 use crate::tunnel::probe::answer;
 use crate::tunnel::reason::Reason;
@@ -21,45 +23,29 @@ use crate::tunnel::ssh::server::Admitted;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves one flow that a forwarder asks for to its end.
-pub(super) async fn serve(shared: Arc<Shared>, who: Admitted, incoming: Incoming) {
+pub(super) async fn serve(shared: Arc<Shared>, who: Arc<Admitted>, incoming: Incoming) {
     let began = Instant::now();
     let transferred = shared.counters.transferred();
-    let (grant, pod, served) = match incoming.request.clone() {
-        OpenRequest::Egress {
-            source_ip,
-            destination,
-            pod,
-        } => {
-            let grant = EgressGrant {
-                source_ip,
-                destination,
-            };
-            let served = shared.egress(&who, grant, incoming, &transferred).await;
-            (grant, pod, served)
+    let Some((grant, pod)) = asked(&incoming.request) else {
+        debug!(forwarder = %who.forwarder, "an ingress flow from a forwarder refused");
+        incoming.refuse(Reason::Forbidden);
+        return;
+    };
+    // Boxed: what dialling needs is not kept for as long as the connection lives.
+    let served = if pod.is_some() {
+        match Box::pin(shared.open(&who, grant, incoming)).await {
+            Ok((socket, flow, _entry)) => relay(socket, flow, &transferred).await,
+            Err(reason) => Err(reason),
         }
-        OpenRequest::Probe {
-            source_ip,
-            destination,
-        } => {
-            let grant = EgressGrant {
-                source_ip,
-                destination,
-            };
-            let served = shared.probe(&who, grant, incoming).await;
-            (grant, "probe".to_owned(), served)
-        }
-        OpenRequest::Ingress { .. } => {
-            debug!(forwarder = %who.forwarder, "an ingress flow from a forwarder refused");
-            incoming.refuse(Reason::Forbidden);
-            return;
-        }
+    } else {
+        Box::pin(shared.probe(&who, grant, incoming)).await
     };
     shared.counters.ended(served);
     let (read, written) = transferred.totals();
     debug!(
         target: "extconn::audit",
         forwarder = %who.forwarder,
-        %pod,
+        pod = pod.as_deref().unwrap_or("probe"),
         source_ip = %grant.source_ip,
         destination = %grant.destination,
         sent_bytes = written,
@@ -70,21 +56,43 @@ pub(super) async fn serve(shared: Arc<Shared>, who: Admitted, incoming: Incoming
     );
 }
 
+/// What a forwarder asks for, and the pod for which; none for a probe. `None` if that is not for a
+/// gateway.
+fn asked(request: &OpenRequest) -> Option<(EgressGrant, Option<Box<str>>)> {
+    let (source_ip, destination, pod) = match request {
+        OpenRequest::Egress {
+            source_ip,
+            destination,
+            pod,
+        } => (*source_ip, *destination, Some(pod.as_str().into())),
+        OpenRequest::Probe {
+            source_ip,
+            destination,
+        } => (*source_ip, *destination, None),
+        OpenRequest::Ingress { .. } => return None,
+    };
+    let grant = EgressGrant {
+        source_ip,
+        destination,
+    };
+    Some((grant, pod))
+}
+
 impl Shared {
-    async fn egress(
+    /// Connects, and says yes or no to the forwarder.
+    async fn open(
         &self,
         who: &Admitted,
         grant: EgressGrant,
         incoming: Incoming,
-        transferred: &Transferred,
-    ) -> Result<(), Reason> {
+    ) -> Result<(ProxiedSocket, FlowStream, Entry<GatewayFlow>), Reason> {
         let what = GatewayFlow::Egress {
             forwarder: Arc::clone(&who.forwarder),
             grant,
         };
-        let _entry = self.flows.insert(what, incoming.stream().cutter());
+        let entry = self.flows.insert(what, incoming.stream().cutter());
         match self.connect(who, grant, &incoming).await {
-            Ok(socket) => relay(socket, incoming.accept(), transferred).await,
+            Ok(socket) => Ok((socket, incoming.accept(), entry)),
             Err(reason) => {
                 incoming.refuse(reason);
                 Err(reason)

@@ -13,8 +13,10 @@ use tracing::debug;
 use super::flows::GatewayFlow;
 use super::{IngressGrant, Shared};
 use crate::listen::{accept, listen_proxied};
+use crate::relay::relay;
 use crate::relay::socket::ProxiedSocket;
-use crate::relay::{Transferred, relay};
+use crate::relay::table::Entry;
+use crate::tunnel::flow::FlowStream;
 use crate::tunnel::reason::Reason;
 use crate::tunnel::request::OpenRequest;
 
@@ -75,7 +77,11 @@ async fn accept_dialled(shared: Arc<Shared>, listener: TcpListener, dialled: u16
 /// Serves one connection of the external server to its end.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, dialled: u16) {
     let transferred = shared.counters.transferred();
-    let served = shared.ingress(stream, peer, dialled, &transferred).await;
+    let socket = ProxiedSocket::new(stream);
+    let served = match shared.lead_in(&socket, peer, dialled) {
+        Ok((flow, _entry)) => relay(socket, flow, &transferred).await,
+        Err(reason) => Err(reason),
+    };
     shared.counters.ended(served);
     let (read, written) = transferred.totals();
     debug!(
@@ -90,21 +96,17 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, diall
 }
 
 impl Shared {
-    async fn ingress(
+    /// Opens a flow for a connection of the external server, for as long as the entry lives.
+    fn lead_in(
         &self,
-        stream: TcpStream,
+        socket: &ProxiedSocket,
         peer: SocketAddrV4,
         dialled: u16,
-        transferred: &Transferred,
-    ) -> Result<(), Reason> {
-        let local = stream.local_addr();
-        let socket = ProxiedSocket::new(stream);
+    ) -> Result<(FlowStream, Entry<GatewayFlow>), Reason> {
         // The rules change the port and leave the address.
-        let Ok(SocketAddr::V4(local)) = local else {
-            return Err(Reason::PeerReset);
-        };
+        let bound = socket.bound().ok_or(Reason::PeerReset)?;
         let grant = IngressGrant {
-            listen: SocketAddrV4::new(*local.ip(), dialled),
+            listen: SocketAddrV4::new(*bound.ip(), dialled),
             peer: *peer.ip(),
         };
         let forwarder: Arc<str> = self.policy.load().ingress(grant.listen, grant.peer)?.into();
@@ -113,8 +115,7 @@ impl Shared {
             listen: grant.listen,
             peer,
         })?;
-        let what = GatewayFlow::Ingress { forwarder, grant };
-        let _entry = self.enter(what, &flow)?;
-        relay(socket, flow, transferred).await
+        let entry = self.enter(GatewayFlow::Ingress { forwarder, grant }, &flow)?;
+        Ok((flow, entry))
     }
 }

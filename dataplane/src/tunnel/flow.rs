@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::frame::{FlowId, HEADER_LEN, Header, INITIAL_WINDOW, Kind, MAX_DATA_LEN};
 use super::link::{LinkShared, ProtocolError};
 use super::reason::Reason;
+use super::unread::Unread;
 use super::window::{Budget, ReceiveWindow};
 
 /// Bytes of one flow that may wait to be put into the tunnel: what is put there at once goes to the
@@ -25,9 +26,6 @@ const MAX_OUTGOING_BYTES: usize = 8 * MAX_DATA_LEN;
 const MAX_OUTGOING_CHUNKS: usize = 8;
 /// Bytes after which no further piece is handed to a reader at once.
 const MAX_READ: usize = 4 * MAX_DATA_LEN;
-/// A piece of so many bytes is kept as it arrived, which also keeps the ssh packet of at most
-/// 32 KiB that it is a part of. Smaller ones are copied together.
-const KEPT_PIECE_LEN: usize = 8 * 1024;
 
 /// A flow as its tunnel sees it.
 pub(crate) struct Flow {
@@ -39,10 +37,7 @@ pub(crate) struct Flow {
 pub(super) struct FlowState {
     /// Answer to the open request; the end that accepts has it from the beginning.
     reply: Option<()>,
-    /// Pieces that arrived and are not read.
-    incoming: VecDeque<Bytes>,
-    /// Small pieces that arrived behind them.
-    incoming_small: Vec<u8>,
+    unread: Unread,
     /// Bytes handed to the reader that it has not come back from.
     reading: usize,
     window: ReceiveWindow,
@@ -93,8 +88,7 @@ impl Flow {
             link,
             state: Mutex::new(FlowState {
                 reply: (!opened_by_us).then_some(()),
-                incoming: VecDeque::new(),
-                incoming_small: Vec::new(),
+                unread: Unread::default(),
                 reading: 0,
                 window: ReceiveWindow::new(budget),
                 received: Received::More,
@@ -131,16 +125,7 @@ impl Flow {
                 flow: self.id,
                 overrun,
             })?;
-        if piece.len() >= KEPT_PIECE_LEN {
-            state.keep_small();
-            state.incoming.push_back(packet.slice_ref(piece));
-        } else {
-            // A flow of single bytes would otherwise take a hundred times its window.
-            state.incoming_small.extend_from_slice(piece);
-            if state.incoming_small.len() >= KEPT_PIECE_LEN {
-                state.keep_small();
-            }
-        }
+        state.unread.add(packet, piece);
         state.wake_reader();
         Ok(())
     }
@@ -193,6 +178,10 @@ impl Flow {
         let taken = match state.outgoing.pop_front() {
             Some(frame) => {
                 state.outgoing_bytes -= frame.len();
+                if state.outgoing.is_empty() {
+                    // An idle flow holds no buffer.
+                    state.outgoing = VecDeque::new();
+                }
                 if let Some(waker) = state.writer.take() {
                     waker.wake();
                 }
@@ -229,35 +218,15 @@ impl FlowState {
         }
     }
 
-    /// Ends the buffer of small pieces, so that others may follow it.
-    fn keep_small(&mut self) {
-        if !self.incoming_small.is_empty() {
-            let small = std::mem::take(&mut self.incoming_small);
-            self.incoming.push_back(Bytes::from(small));
-        }
-    }
-
     /// Moves some pieces that arrived; how many bytes. Not more than a quarter of the window where
     /// one piece is less, so that the sender does not wait for a large write.
     fn take_pieces(&mut self, pieces: &mut VecDeque<Bytes>) -> usize {
         let most = MAX_READ.min(self.window.size() / 4);
-        let mut taken = 0;
-        while taken < most {
-            if self.incoming.is_empty() {
-                self.keep_small();
-            }
-            let Some(piece) = self.incoming.pop_front() else {
-                break;
-            };
-            taken += piece.len();
-            pieces.push_back(piece);
-        }
-        taken
+        self.unread.take(most, pieces)
     }
 
-    fn forget_incoming(&mut self) {
-        self.incoming = VecDeque::new();
-        self.incoming_small = Vec::new();
+    fn forget_unread(&mut self) {
+        self.unread = Unread::default();
     }
 }
 
@@ -282,6 +251,11 @@ impl Chunk {
     /// Bytes in it.
     pub(crate) fn len(&self) -> usize {
         self.0.len() - HEADER_LEN
+    }
+
+    /// Gives back room that was not used: the chunk may have to wait.
+    pub(crate) fn trim(&mut self) {
+        self.0.shrink_to_fit();
     }
 }
 
@@ -435,7 +409,7 @@ impl Drop for FlowStream {
         let complete = state.received != Received::More && state.sent != Sent::More;
         if complete {
             // Nobody reads what is left.
-            state.forget_incoming();
+            state.forget_unread();
             return;
         }
         drop(state);
@@ -453,7 +427,7 @@ impl Cutter {
         let Some(flow) = self.0.upgrade() else {
             return;
         };
-        flow.state.lock().forget_incoming();
+        flow.state.lock().forget_unread();
         if let Some(link) = flow.link.upgrade() {
             link.reset(&flow, reason);
         }

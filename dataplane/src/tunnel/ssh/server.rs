@@ -34,7 +34,7 @@ pub(crate) trait Admission: Send + Sync + 'static {
     fn admit(self: Arc<Self>, tunnel: AdmittedTunnel) -> bool;
 
     /// Takes a flow that a forwarder asks for; must not block.
-    fn on_incoming(self: Arc<Self>, tunnel: &Admitted, incoming: Incoming);
+    fn on_incoming(self: Arc<Self>, who: &Arc<Admitted>, incoming: Incoming);
 }
 
 /// Who is at the other end of a tunnel.
@@ -48,7 +48,7 @@ pub(crate) struct Admitted {
 /// A tunnel of an admitted forwarder.
 #[derive(Clone, Debug)]
 pub(crate) struct AdmittedTunnel {
-    pub(crate) who: Admitted,
+    pub(crate) who: Arc<Admitted>,
     pub(crate) link: Link,
 }
 
@@ -100,7 +100,7 @@ struct Handler<A: Admission> {
     address: SocketAddr,
     /// Fires when this has become a tunnel.
     established_tx: Option<oneshot::Sender<()>>,
-    admitted: Option<Admitted>,
+    admitted: Option<Arc<Admitted>>,
     channel: Option<(ChannelId, Inlet)>,
     link: Option<Link>,
 }
@@ -203,11 +203,11 @@ impl<A: Admission> server::Handler for Handler<A> {
         let Some((key, forwarder)) = self.key(verified.public_key) else {
             return Ok(Auth::reject());
         };
-        self.admitted = Some(Admitted {
+        self.admitted = Some(Arc::new(Admitted {
             forwarder: forwarder.into(),
             key,
             address: self.address,
-        });
+        }));
         Ok(Auth::Accept)
     }
 
