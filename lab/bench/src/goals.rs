@@ -41,8 +41,13 @@ enum Check {
 
 use Check::{Added, Always, As, AtLeast, AtMost, Never, Within};
 
+const MIB: f64 = 1024.0 * 1024.0;
+/// What an end may take with 10,000 flows that are held up in one direction, in bytes; see
+/// docs/packets.md.
+const STUCK_BOUND: f64 = 10_000.0 * MIB / 16.0 + (256.0 + 64.0) * MIB;
+
 /// All goals, in the order of the page.
-pub const ALL: [Goal; 15] = [
+pub const ALL: [Goal; 16] = [
     Goal {
         about: "bulk, 1 stream",
         wanted: "≥ 1.3 × OpenSSH, ≥ 0.8 × plain",
@@ -173,6 +178,19 @@ pub const ALL: [Goal; 15] = [
         checks: &[
             Always(Metric::Held, 60_000.0),
             Never(Metric::HeldFailed, 0.0),
+        ],
+    },
+    Goal {
+        about: "10,000 connections that are pushed full and not read",
+        wanted: "each end ≤ 64 KiB for each and 320 MiB, both ≤ 64 MiB afterwards; others ≤ 1 s; none failed",
+        line: "stuck",
+        checks: &[
+            Never(Metric::StuckForwarder, STUCK_BOUND),
+            Never(Metric::StuckGateway, STUCK_BOUND),
+            Never(Metric::StuckLeft, 64.0 * MIB),
+            Never(Metric::StuckMessage, 1.0),
+            Never(Metric::StuckOpening, 1.0),
+            Never(Metric::StuckFailed, 0.0),
         ],
     },
     Goal {

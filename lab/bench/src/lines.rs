@@ -11,6 +11,7 @@ mod latency;
 mod loss;
 mod rules;
 mod short;
+mod stuck;
 mod wan;
 
 use std::time::Duration;
@@ -51,7 +52,7 @@ pub enum Place {
 }
 
 /// All lines, those of one place together.
-pub const ALL: [Line; 12] = [
+pub const ALL: [Line; 13] = [
     bulk::LINE,
     ingress::LINE,
     duplex::LINE,
@@ -60,6 +61,7 @@ pub const ALL: [Line; 12] = [
     idle::LINE,
     held::LINE,
     rules::LINE,
+    stuck::LINE,
     wan::LINE,
     first_byte::LINE,
     loss::LOW,

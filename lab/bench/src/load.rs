@@ -6,3 +6,4 @@ pub mod hold;
 pub mod open_loop;
 pub mod realtime;
 pub mod short;
+pub mod stuck;

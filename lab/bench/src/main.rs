@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use extconn_bench::contender::{proxy, tunnel_end};
-use extconn_bench::load::hold;
+use extconn_bench::load::{hold, stuck};
 use extconn_bench::{run, wan};
 
 // What forwarder and gateway use.
@@ -46,6 +46,12 @@ enum Action {
     /// Answer held connections.
     #[command(hide = true)]
     HoldServer { listen: SocketAddrV4 },
+    /// Open connections that are pushed full and not read.
+    #[command(hide = true)]
+    StuckClient(hold::ClientOptions),
+    /// The other side of them.
+    #[command(hide = true)]
+    StuckServer { listen: SocketAddrV4 },
 }
 
 fn main() -> ExitCode {
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Action::GatewayRules => tunnel_end::measure_rules(),
         Action::HoldClient(options) => hold::run_client(options),
         Action::HoldServer { listen } => hold::run_server(listen),
+        Action::StuckClient(options) => stuck::run_client(options),
+        Action::StuckServer { listen } => stuck::run_server(listen),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -40,6 +40,12 @@ pub enum Metric {
     HeldFailed,
     RulesFromEmpty,
     RulesOneChanged,
+    StuckForwarder,
+    StuckGateway,
+    StuckLeft,
+    StuckMessage,
+    StuckOpening,
+    StuckFailed,
 }
 
 /// How a value reads.
@@ -98,6 +104,12 @@ impl Metric {
             Metric::HeldFailed => "held connections that failed",
             Metric::RulesFromEmpty => "10,000 ingress grants from empty to rules in force",
             Metric::RulesOneChanged => "one of 10,000 ingress grants changed",
+            Metric::StuckForwarder => "10,000 stuck connections: most memory of the forwarder",
+            Metric::StuckGateway => "10,000 stuck connections: most memory of the gateway",
+            Metric::StuckLeft => "growth of both ends after they have ended",
+            Metric::StuckMessage => "slowest message beside them",
+            Metric::StuckOpening => "slowest new connection beside them",
+            Metric::StuckFailed => "stuck connections that failed",
         }
     }
 
@@ -123,16 +135,22 @@ impl Metric {
             | Metric::LatencyBesideStuck
             | Metric::FirstByte
             | Metric::RulesFromEmpty
-            | Metric::RulesOneChanged => Unit::Time,
+            | Metric::RulesOneChanged
+            | Metric::StuckMessage
+            | Metric::StuckOpening => Unit::Time,
             Metric::FairnessToServer | Metric::FairnessToClient => Unit::Share,
             Metric::ProcessorToServer | Metric::ProcessorToClient => Unit::ProcessorTime,
-            Metric::IdleMemory => Unit::Memory,
+            Metric::IdleMemory
+            | Metric::StuckForwarder
+            | Metric::StuckGateway
+            | Metric::StuckLeft => Unit::Memory,
             Metric::IngressShortFailed
             | Metric::DuplexUnfinished
             | Metric::ShortFailed
             | Metric::IdleFailed
             | Metric::Held
-            | Metric::HeldFailed => Unit::Count,
+            | Metric::HeldFailed
+            | Metric::StuckFailed => Unit::Count,
         }
     }
 }

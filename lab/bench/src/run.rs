@@ -81,9 +81,15 @@ pub fn run(options: &Options) -> Result<()> {
         let takes_part = |contender| SHORT_CONTENDERS.contains(&contender);
         measure(wanted, Effort::SHORT, takes_part, |_| Ok(()))?
     } else {
-        install_openssh()?;
         let names = &options.only;
         let wanted = |line: &&Line| names.is_empty() || names.iter().any(|name| name == line.name);
+        let places = lines::ALL.iter().filter(wanted).map(|line| line.place);
+        if places
+            .into_iter()
+            .any(|place| place.contenders().contains(&Contender::OpenSsh))
+        {
+            install_openssh()?;
+        }
         let write = |report: &Report| match &options.write {
             Some(file) => write(file, Part::Figures, &page::figures(report)),
             None => Ok(()),

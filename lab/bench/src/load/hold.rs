@@ -18,8 +18,8 @@ use crate::path::{PATIENCE, choose_port_late};
 
 const MESSAGE: usize = 128;
 /// Connections that are being made at the same time.
-const AT_ONCE: usize = 64;
-const BACKLOG: u32 = 4096;
+pub(super) const AT_ONCE: usize = 64;
+pub(super) const BACKLOG: u32 = 4096;
 
 /// Connections to be held.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub struct ClientOptions {
     dial: SocketAddrV4,
     /// How many.
     #[arg(long)]
-    count: usize,
+    pub(super) count: usize,
 }
 
 /// How many connections answered.
@@ -88,12 +88,16 @@ pub async fn run_client(options: ClientOptions) -> Result<()> {
 }
 
 async fn open(options: ClientOptions) -> io::Result<TcpStream> {
+    let mut stream = connect(options).await?;
+    exchange(&mut stream).await?;
+    Ok(stream)
+}
+
+pub(super) async fn connect(options: ClientOptions) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     choose_port_late(&socket)?;
     socket.bind(SocketAddr::new(options.from.into(), 0))?;
-    let mut stream = socket.connect(options.dial.into()).await?;
-    exchange(&mut stream).await?;
-    Ok(stream)
+    socket.connect(options.dial.into()).await
 }
 
 async fn exchange(stream: &mut TcpStream) -> io::Result<()> {

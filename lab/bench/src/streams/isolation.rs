@@ -1,6 +1,6 @@
 //! What one flow does must not matter to another one.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -74,17 +74,9 @@ fn longest_round(mut pair: Pair, exchange: Duration) -> Result<Duration> {
     go_first();
     let begin = Instant::now();
     let mut longest = Duration::ZERO;
-    let mut message = [0x5a; 1000];
     while begin.elapsed() < exchange {
         let sent = Instant::now();
-        pair.client.write_all(&message)?;
-        pair.server
-            .read_exact(&mut message)
-            .context("a live flow")?;
-        pair.server.write_all(&message)?;
-        pair.client
-            .read_exact(&mut message)
-            .context("a live flow")?;
+        pair.exchange().context("a live flow")?;
         longest = longest.max(sent.elapsed());
         thread::sleep(PAUSE);
     }

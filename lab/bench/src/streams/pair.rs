@@ -10,6 +10,8 @@ use super::pattern;
 use crate::path::{Buffers, Path};
 
 const CHUNK: usize = 64 * 1024;
+/// Bytes of a message and of its answer.
+const MESSAGE: usize = 1000;
 /// Longest wait for a sign of the other side.
 pub const WAIT: Duration = Duration::from_secs(10);
 
@@ -30,6 +32,20 @@ pub enum Ending {
     Reset,
     /// Not at all in the given time.
     None,
+}
+
+impl Pair {
+    /// The client says something and the server answers.
+    ///
+    /// # Errors
+    /// One of them does not hear it within [`WAIT`].
+    pub fn exchange(&mut self) -> io::Result<()> {
+        let mut message = [0x5a; MESSAGE];
+        self.client.write_all(&message)?;
+        self.server.read_exact(&mut message)?;
+        self.server.write_all(&message)?;
+        self.client.read_exact(&mut message)
+    }
 }
 
 /// Opens some connections.
