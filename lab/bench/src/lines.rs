@@ -45,9 +45,9 @@ pub enum Place {
     Alone,
     /// 50 ms there and back.
     Far,
-    /// The same with 0.1 % loss.
+    /// The same with 0.1 % loss; each sample starts its contender.
     Lossy,
-    /// The same with 1 % loss.
+    /// The same with 1 % loss; each sample starts its contender.
     VeryLossy,
 }
 
@@ -113,7 +113,12 @@ impl Place {
         }
     }
 
-    /// Who is started there.
+    /// Whether its lines start who is measured, each as it needs.
+    pub fn starts_none(self) -> bool {
+        matches!(self, Place::Alone | Place::Lossy | Place::VeryLossy)
+    }
+
+    /// Who is measured there.
     pub fn contenders(self) -> &'static [Contender] {
         match self {
             Place::Alone => &[],

@@ -199,6 +199,9 @@ fn start_all(
     network: &Network,
     takes_part: impl Fn(Contender) -> bool,
 ) -> Result<Vec<Running>> {
+    if place.starts_none() {
+        return Ok(Vec::new());
+    }
     let contenders = place.contenders().iter().filter(|one| takes_part(**one));
     contenders
         .map(|contender| {

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use anyhow::Result;
 
 use super::{Bench, Line, Place};
+use crate::contender::Running;
 use crate::load::bulk::{Bulk, Direction};
 use crate::metric::Metric;
 use crate::path::Buffers;
@@ -16,20 +17,22 @@ pub const LINE: Line = Line {
 };
 
 fn run(bench: &mut Bench) -> Result<()> {
-    throughput(bench, 1, Metric::WanOne)?;
-    throughput(bench, 4, Metric::WanFour)
+    for (streams, metric) in [(1, Metric::WanOne), (4, Metric::WanFour)] {
+        bench.in_turn(bench.effort.long_repetitions, |bench, running| {
+            sample(bench, running, streams, metric)
+        })?;
+    }
+    Ok(())
 }
 
-/// Streams from pod to server that have had time to grow.
-pub fn throughput(bench: &mut Bench, streams: usize, metric: Metric) -> Result<()> {
-    bench.in_turn(bench.effort.long_repetitions, |bench, running| {
-        let path = running.egress(bench.network);
-        let bulk = Bulk::start(&path, streams, Direction::ToServer, Buffers::Automatic)?;
-        sleep(bench.effort.long_warm_up);
-        let before = bulk.snapshot();
-        sleep(bench.effort.long_measure);
-        let after = bulk.snapshot();
-        bench.add(metric, running, after.rate_since(&before));
-        Ok(())
-    })
+/// One sample of streams from pod to server that have had time to grow.
+pub fn sample(bench: &mut Bench, running: &Running, streams: usize, metric: Metric) -> Result<()> {
+    let path = running.egress(bench.network);
+    let bulk = Bulk::start(&path, streams, Direction::ToServer, Buffers::Automatic)?;
+    sleep(bench.effort.long_warm_up);
+    let before = bulk.snapshot();
+    sleep(bench.effort.long_measure);
+    let after = bulk.snapshot();
+    bench.add(metric, running, after.rate_since(&before));
+    Ok(())
 }
