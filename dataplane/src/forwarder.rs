@@ -4,6 +4,7 @@
 pub mod config;
 mod egress;
 mod flows;
+mod hold;
 mod ingress;
 mod probe;
 pub mod recent;
@@ -19,6 +20,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
@@ -33,6 +35,7 @@ use crate::tunnel::reason::Reason;
 use crate::tunnel::ssh::settings::REKEY_AFTER;
 use crate::tunnel::window::Budget;
 use flows::ForwarderFlow;
+use hold::Held;
 use recent::Recent;
 
 pub use crate::tunnel::pool::TunnelCounts;
@@ -99,17 +102,42 @@ pub struct Forwarder {
 struct Shared {
     options: ForwarderOptions,
     config: ArcSwap<ForwarderConfig>,
-    peers_tx: watch::Sender<Peers>,
+    seen_tx: watch::Sender<Seen>,
     pools: Mutex<BTreeMap<GatewayEndpoint, UsedPool>>,
     listeners: Mutex<BTreeMap<u16, AbortOnDropHandle<()>>>,
     refused_nodes: Mutex<BTreeSet<Ipv4Addr>>,
     flows: FlowTable<ForwarderFlow>,
-    /// Connections that wait for their pod or tunnel.
-    held: Semaphore,
+    /// Connections that wait for their pod.
+    strangers: Held,
+    /// Connections that wait for their tunnel.
+    waiting: Semaphore,
     counters: Counters,
     recent: Recent,
     budget: Arc<Budget>,
     report_tx: watch::Sender<ForwarderReport>,
+}
+
+/// Who may connect, and when the last of the pods came.
+struct Seen {
+    peers: Peers,
+    pods_came: Instant,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Self {
+            peers: Peers::default(),
+            pods_came: Instant::now(),
+        }
+    }
+
+    fn replace(&mut self, peers: Peers) {
+        let is_new = |address| !self.peers.pods.contains_key(address);
+        if peers.pods.keys().any(is_new) {
+            self.pods_came = Instant::now();
+        }
+        self.peers = peers;
+    }
 }
 
 struct UsedPool {
@@ -125,12 +153,13 @@ impl Forwarder {
             shared: Arc::new(Shared {
                 options,
                 config: ArcSwap::default(),
-                peers_tx: watch::Sender::default(),
+                seen_tx: watch::Sender::new(Seen::new()),
                 pools: Mutex::default(),
                 listeners: Mutex::default(),
                 refused_nodes: Mutex::default(),
                 flows: FlowTable::default(),
-                held: Semaphore::new(egress::MAX_HELD),
+                strangers: Held::default(),
+                waiting: Semaphore::new(hold::MAX_WAITING),
                 counters: Counters::default(),
                 recent: Recent::default(),
                 budget,
@@ -161,7 +190,7 @@ impl Forwarder {
             .refused_nodes
             .lock()
             .retain(|node| peers.nodes.contains(node));
-        self.shared.peers_tx.send_replace(peers);
+        self.shared.seen_tx.send_modify(|seen| seen.replace(peers));
         self.shared.cut_what_is_not_allowed();
         self.shared.publish();
     }
@@ -307,7 +336,7 @@ impl Shared {
     ) -> Result<Entry<ForwarderFlow>, Reason> {
         let entry = self.flows.insert(what.clone(), flow.cutter());
         // What changed while it was being made did not find it in the table.
-        let allowed = what.allowed(&self.config.load(), &self.peers_tx.borrow());
+        let allowed = what.allowed(&self.config.load(), &self.seen_tx.borrow().peers);
         if allowed {
             Ok(entry)
         } else {
@@ -317,8 +346,8 @@ impl Shared {
 
     fn cut_what_is_not_allowed(&self) {
         let config = self.config.load();
-        let peers = self.peers_tx.borrow();
-        let allowed = |flow: &ForwarderFlow| flow.allowed(&config, &peers);
+        let seen = self.seen_tx.borrow();
+        let allowed = |flow: &ForwarderFlow| flow.allowed(&config, &seen.peers);
         let flows = self.flows.cut_unless(allowed, Reason::Revoked);
         if flows > 0 {
             info!(flows, "flows cut that are no longer allowed");

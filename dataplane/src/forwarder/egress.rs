@@ -2,15 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
 use super::flows::ForwarderFlow;
+use super::hold::{HOLD, deadline};
 use super::recent::Opening;
-use super::{Peers, Pod, Shared};
+use super::{Pod, Shared};
 use crate::relay::relay;
 use crate::relay::socket::ProxiedSocket;
 use crate::relay::table::Entry;
@@ -18,11 +18,6 @@ use crate::tunnel::flow::FlowStream;
 use crate::tunnel::link::Link;
 use crate::tunnel::reason::Reason;
 use crate::tunnel::request::OpenRequest;
-
-/// Time that a connection is held whose pod may be on its way here, or whose tunnel is coming back.
-const HOLD: Duration = Duration::from_secs(2);
-/// Connections that may be held at one time.
-pub(super) const MAX_HELD: usize = 1024;
 
 /// Serves one connection of a pod to its end.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, listen: u16) {
@@ -73,23 +68,30 @@ impl Shared {
 
     /// The pod behind an address, waited for a while if nobody is known there.
     async fn pod(&self, address: Ipv4Addr) -> Result<Pod, Reason> {
-        let known =
-            |peers: &Peers| peers.nodes.contains(&address) || peers.pods.contains_key(&address);
-        let mut peers_rx = self.peers_tx.subscribe();
-        if !known(&peers_rx.borrow_and_update()) {
-            let _held = self.held.try_acquire().map_err(|_| Reason::UnknownPeer)?;
-            let waited = timeout(HOLD, peers_rx.wait_for(|peers| known(peers))).await;
-            waited
+        let arrived = Instant::now();
+        let mut seen_rx = self.seen_tx.subscribe();
+        let mut place = None;
+        loop {
+            let deadline = {
+                let seen = seen_rx.borrow_and_update();
+                if seen.peers.nodes.contains(&address) {
+                    drop(seen);
+                    self.report_refused_node(address);
+                    return Err(Reason::NodePeer);
+                }
+                if let Some(pod) = seen.peers.pods.get(&address) {
+                    return Ok(pod.clone());
+                }
+                deadline(arrived, seen.pods_came)
+            };
+            if place.is_none() {
+                place = Some(self.strangers.take(address).ok_or(Reason::UnknownPeer)?);
+            }
+            timeout_at(deadline, seen_rx.changed())
+                .await
                 .map_err(|_| Reason::UnknownPeer)?
                 .map_err(|_| Reason::Draining)?;
         }
-        let peers = peers_rx.borrow();
-        if peers.nodes.contains(&address) {
-            drop(peers);
-            self.report_refused_node(address);
-            return Err(Reason::NodePeer);
-        }
-        peers.pods.get(&address).cloned().ok_or(Reason::UnknownPeer)
     }
 
     /// A tunnel to the gateway that holds a source IP, waited for a while if none is up.
@@ -106,7 +108,7 @@ impl Shared {
         if let Some(link) = link {
             return Ok((endpoint.address, link));
         }
-        let _held = self.held.try_acquire().map_err(|_| Reason::NoTunnel)?;
+        let _waiting = self.waiting.try_acquire().map_err(|_| Reason::NoTunnel)?;
         let waited = timeout(HOLD, state_rx.wait_for(|state| state.up > 0)).await;
         waited
             .map_err(|_| Reason::NoTunnel)?

@@ -1,13 +1,15 @@
 //! What changes while flows are open: flows that are no longer allowed are cut, others stay.
 
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use extconn_dataplane::forwarder::ForwarderConfig;
 use extconn_dataplane::gateway::GatewayConfig;
 use extconn_dataplane::identity::PrivateKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::world::{
     PATIENCE, POD_1, POD_2, SOURCE_IP_1, STRANGER, World, exchange, gateway_config, peers,
@@ -59,6 +61,27 @@ async fn a_connection_that_comes_before_its_pod_is_known_is_held() {
     let mut heard = [0; 5];
     server.read_exact(&mut heard).await.unwrap();
     assert_eq!(&heard, b"early");
+}
+
+#[tokio::test]
+async fn a_connection_is_held_for_longer_while_other_pods_come() {
+    let world = World::start().await;
+    let target = world.target().await;
+    let mut known = peers();
+    let mut come = |address: Ipv4Addr| {
+        let mut pod = known.pods[&POD_1].clone();
+        pod.uid = address.to_string();
+        known.pods.insert(address, pod);
+        world.forwarder.set_peers(known.clone());
+    };
+    let begin = Instant::now();
+    let _client = world.pod_connects(STRANGER).await;
+    sleep_until(begin + Duration::from_millis(1500)).await;
+    come(Ipv4Addr::new(10, 244, 9, 1));
+    sleep_until(begin + Duration::from_millis(3500)).await;
+    come(STRANGER);
+    let (_, peer) = timeout(PATIENCE, target.accept()).await.unwrap().unwrap();
+    assert_eq!(peer.ip(), SOURCE_IP_1);
 }
 
 #[tokio::test]

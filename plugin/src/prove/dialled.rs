@@ -145,7 +145,7 @@ pub(crate) fn arrival(
             )
         }
         Some(found) => {
-            let (message, next) = turned_away(&found.result, end);
+            let (message, next) = turned_away(found, end);
             Hop::failed("pod-to-forwarder", of, message, next)
         }
         None => Hop::failed(
@@ -157,10 +157,15 @@ pub(crate) fn arrival(
     }
 }
 
-fn turned_away(result: &str, end: SocketAddr) -> (String, String) {
-    match result {
+fn turned_away(found: &Opened, end: SocketAddr) -> (String, String) {
+    match found.result.as_str() {
         "unknown_peer" => (
             format!("the forwarder does not take {end} for a pod behind the Service"),
+            "see `kubectl extconn logs forwarder`: it may be unable to read EndpointSlices".to_owned(),
+        ),
+        // No source IP yet: it is held until its pod is known.
+        "opening" if found.source_ip.is_none() => (
+            format!("the forwarder does not take {end} for a pod behind the Service yet"),
             "see `kubectl extconn logs forwarder`: it may be unable to read EndpointSlices".to_owned(),
         ),
         "node_peer" => (
@@ -241,6 +246,8 @@ mod tests {
         check(Ok(opened(Some("192.0.2.11"), "ok")), Outcome::Failed);
         check(Ok(opened(None, "unknown_peer")), Outcome::Failed);
         check(Ok(opened(None, "node_peer")), Outcome::Failed);
+        let held = check(Ok(opened(None, "opening")), Outcome::Failed);
+        assert!(held.contains("for a pod behind the Service yet"), "{held}");
         check(Ok(vec![]), Outcome::Failed);
         check(Err(NoAnswer::Unknown), Outcome::NotProven);
         let why = NoAnswer::Unreachable("pod f does not answer within 15 s".into());

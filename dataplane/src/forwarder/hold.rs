@@ -1,0 +1,121 @@
+//! How long a connection is held that cannot be served yet, and how many of pods that are not known.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Time that a connection is held whose pod may be on its way here, or whose tunnel is coming back.
+pub(super) const HOLD: Duration = Duration::from_secs(2);
+
+/// Pods may be on their way for this long after others came. Kubernetes' EndpointSlice
+/// controller that has not seen its own last write waits for 1 s before the next, then for 2 s.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Longest that a connection waits for its pod, however many others come.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Connections that may wait for a tunnel at one time.
+pub(super) const MAX_WAITING: usize = 1024;
+
+/// Connections that may wait for their pod at one time: of all peers, and of each, so that one
+/// that is no listed pod cannot take the place of those that are.
+const MAX_HELD: usize = 1024;
+const MAX_HELD_OF_A_PEER: usize = 256;
+
+/// When a connection that came at `arrived` is given up, if the last of the pods came at `pods_came`.
+pub(super) fn deadline(arrived: Instant, pods_came: Instant) -> Instant {
+    let settled = (pods_came + SETTLING).min(arrived + LONGEST);
+    settled.max(arrived + HOLD)
+}
+
+/// The places of connections that wait for their pod.
+#[derive(Default)]
+pub(super) struct Held(Mutex<Places>);
+
+#[derive(Default)]
+struct Places {
+    taken: usize,
+    by_peer: HashMap<Ipv4Addr, usize>,
+}
+
+impl Held {
+    /// A place for a connection of a peer, free again when it is dropped; `None` if there is none.
+    pub(super) fn take(&self, peer: Ipv4Addr) -> Option<Place<'_>> {
+        let mut places = self.0.lock();
+        let of_peer = places.by_peer.get(&peer).copied().unwrap_or(0);
+        if places.taken == MAX_HELD || of_peer == MAX_HELD_OF_A_PEER {
+            return None;
+        }
+        places.taken += 1;
+        places.by_peer.insert(peer, of_peer + 1);
+        Some(Place { held: self, peer })
+    }
+}
+
+/// A place that is taken.
+pub(super) struct Place<'a> {
+    held: &'a Held,
+    peer: Ipv4Addr,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut places = self.held.0.lock();
+        places.taken -= 1;
+        if let Some(of_peer) = places.by_peer.get_mut(&self.peer) {
+            *of_peer -= 1;
+            if *of_peer == 0 {
+                places.by_peer.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds that a connection is held that came when `arrived` seconds were over, if the last of
+    /// the pods came when `pods_came` were.
+    fn check(arrived: u64, pods_came: u64, seconds: u64) {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let held = deadline(after(arrived), after(pods_came)) - after(arrived);
+        assert_eq!(held, Duration::from_secs(seconds));
+    }
+
+    #[test]
+    fn a_connection_is_held_for_as_long_as_its_pod_may_be_on_its_way() {
+        check(60, 0, 2);
+        check(3, 0, 2);
+        check(2, 0, 3);
+        check(0, 0, 5);
+        check(0, 1, 6);
+        check(0, 5, 10);
+        check(0, 9, 10);
+    }
+
+    #[test]
+    fn a_peer_cannot_take_the_places_of_others() {
+        let held = Held::default();
+        let [greedy, other] = [1, 2].map(|last| Ipv4Addr::new(10, 244, 1, last));
+        let places: Vec<_> = (0..MAX_HELD).map_while(|_| held.take(greedy)).collect();
+        assert_eq!(places.len(), MAX_HELD_OF_A_PEER);
+        assert!(held.take(other).is_some());
+        drop(places);
+        assert!(held.take(greedy).is_some());
+        assert!(held.0.lock().by_peer.is_empty());
+    }
+
+    #[test]
+    fn all_peers_together_have_a_bound() {
+        let held = Held::default();
+        let peers = (0..10).map(|last| Ipv4Addr::new(10, 244, 1, last));
+        let takes = peers.flat_map(|peer| std::iter::repeat_n(peer, MAX_HELD_OF_A_PEER));
+        let places: Vec<_> = takes.filter_map(|peer| held.take(peer)).collect();
+        assert_eq!(places.len(), MAX_HELD);
+    }
+}
