@@ -384,9 +384,10 @@ impl FlowStream {
 
     fn enter_ring(&self, mut state: parking_lot::MutexGuard<'_, FlowState>) {
         let entering = !std::mem::replace(&mut state.in_ring, true);
+        let bytes = state.outgoing_bytes;
         drop(state);
         if let (true, Some(link)) = (entering, self.0.link.upgrade()) {
-            link.enter_ring(Arc::clone(&self.0));
+            link.enter_ring(Arc::clone(&self.0), bytes);
         }
     }
 

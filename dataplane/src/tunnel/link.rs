@@ -341,8 +341,8 @@ impl LinkShared {
         self.output.notify_one();
     }
 
-    pub(super) fn enter_ring(&self, flow: Arc<Flow>) {
-        self.outbox.lock().enter_ring(flow);
+    pub(super) fn enter_ring(&self, flow: Arc<Flow>, bytes: usize) {
+        self.outbox.lock().enter_ring(flow, bytes);
         self.output.notify_one();
     }
 

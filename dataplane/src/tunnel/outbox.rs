@@ -1,5 +1,5 @@
 //! Pure: what goes into a tunnel next. Frames that control come first, then flows take turns, a
-//! chunk each, those that were idle before those that always have more.
+//! chunk each, those that have little to send before those that have much.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::frame::{FlowId, HEADER_LEN, Kind, write_frame};
 /// Bytes of frames that control which may wait. A peer that makes so many and reads none is gone
 /// or means ill; one of each for every flow that a tunnel can have fits.
 const MAX_CONTROL_LEN: usize = 4 * 1024 * 1024;
-/// Small frames are joined up to about this many bytes.
+/// Small frames are joined up to about this many bytes. A flow that has less to send is light.
 const JOINED_LEN: usize = 16 * 1024;
-/// Turns of flows that were idle between two of those that always have more.
-const FRESH_TURNS: u8 = 8;
+/// Turns of light flows between two of heavy ones.
+const LIGHT_TURNS: u8 = 8;
 
 /// The other end takes nothing but makes this one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,12 +26,12 @@ pub(crate) struct OutboxFull(usize);
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     control: Vec<u8>,
-    /// Flows that had nothing to send until they came in here.
-    fresh: VecDeque<Arc<Flow>>,
-    /// Flows that had more after their turn.
-    busy: VecDeque<Arc<Flow>>,
-    /// Turns of `fresh` since the last one of `busy`.
-    fresh_turns: u8,
+    /// Flows that had little to send when they came in here.
+    light: VecDeque<Arc<Flow>>,
+    /// Flows that had much, or more after their turn.
+    heavy: VecDeque<Arc<Flow>>,
+    /// Turns of `light` since the last one of `heavy`.
+    light_turns: u8,
     /// A large frame that small ones went ahead of.
     next: Option<Bytes>,
     closed: bool,
@@ -44,9 +44,15 @@ impl Outbox {
         }
     }
 
-    pub(super) fn enter_ring(&mut self, flow: Arc<Flow>) {
-        if !self.closed {
-            self.fresh.push_back(flow);
+    /// Lets a flow take its turn that has this many bytes to send.
+    pub(super) fn enter_ring(&mut self, flow: Arc<Flow>, bytes: usize) {
+        if self.closed {
+            return;
+        }
+        if bytes < JOINED_LEN {
+            self.light.push_back(flow);
+        } else {
+            self.heavy.push_back(flow);
         }
     }
 
@@ -89,7 +95,7 @@ impl Outbox {
                 None => {}
             }
             if more {
-                self.busy.push_back(flow);
+                self.heavy.push_back(flow);
             }
         }
         if joined.is_empty() {
@@ -100,12 +106,12 @@ impl Outbox {
     }
 
     fn whose_turn(&mut self) -> Option<Arc<Flow>> {
-        let turn_of_fresh = self.fresh_turns < FRESH_TURNS || self.busy.is_empty();
-        if turn_of_fresh && let Some(flow) = self.fresh.pop_front() {
-            self.fresh_turns = self.fresh_turns.saturating_add(1);
+        let turn_of_light = self.light_turns < LIGHT_TURNS || self.heavy.is_empty();
+        if turn_of_light && let Some(flow) = self.light.pop_front() {
+            self.light_turns = self.light_turns.saturating_add(1);
             return Some(flow);
         }
-        self.fresh_turns = 0;
-        self.busy.pop_front().or_else(|| self.fresh.pop_front())
+        self.light_turns = 0;
+        self.heavy.pop_front().or_else(|| self.light.pop_front())
     }
 }

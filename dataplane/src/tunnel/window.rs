@@ -2,7 +2,9 @@
 //!
 //! A window begins small and doubles while the sender is held up by it, so that it ends up near
 //! the bandwidth-delay product of a flow that is read as fast as it arrives, and stays small for
-//! one that is not. What is granted above the beginning comes out of a budget.
+//! one that is not. Flows of one tunnel that are read about as fast get windows of one size, or
+//! else those that came first would keep the larger share of it. What is granted above the
+//! beginning comes out of a budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,10 +18,21 @@ pub const MAX_WINDOW: u32 = 16 * 1024 * 1024;
 /// What counts as the round trip where packets take less: the ends themselves take as long.
 const LEAST_ROUND_TRIP: Duration = Duration::from_micros(500);
 
+/// How often a window may double.
+const DOUBLINGS: usize = (MAX_WINDOW / INITIAL_WINDOW).ilog2() as usize;
+
+/// Round trips within which half a window is used up if its flow wants more than it gets. A window
+/// grows in less than [`WAITS`]; in less than [`FOLLOWS`] only up to the largest of its tunnel:
+/// what is on its way for others fills the tunnel for this one too.
+const WAITS: u32 = 2;
+const FOLLOWS: u32 = 32;
+
 /// Bytes that windows may grow by in sum. One for a tunnel, whose own comes out of the process's.
 #[derive(Debug)]
 pub struct Budget {
     left: AtomicUsize,
+    /// How many windows have doubled once, twice and so on.
+    doubled: [AtomicUsize; DOUBLINGS],
     parent: Option<Arc<Budget>>,
 }
 
@@ -28,6 +41,7 @@ impl Budget {
     pub fn new(bytes: usize) -> Self {
         Self {
             left: AtomicUsize::new(bytes),
+            doubled: Default::default(),
             parent: None,
         }
     }
@@ -36,6 +50,7 @@ impl Budget {
     pub fn within(parent: Arc<Budget>, bytes: usize) -> Self {
         Self {
             left: AtomicUsize::new(bytes),
+            doubled: Default::default(),
             parent: Some(parent),
         }
     }
@@ -54,6 +69,23 @@ impl Budget {
         }
         self.left.fetch_add(bytes, Ordering::Relaxed);
         false
+    }
+
+    /// Counts a window that has another size now.
+    fn resized(&self, from: u32, to: u32) {
+        for (size, change) in [(from, usize::MAX), (to, 1)] {
+            if let Some(before) = (size / INITIAL_WINDOW).ilog2().checked_sub(1) {
+                // Adding the greatest number takes one off.
+                self.doubled[before as usize].fetch_add(change, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The largest window that there is.
+    fn largest(&self) -> u32 {
+        let some = |count: &AtomicUsize| count.load(Ordering::Relaxed) > 0;
+        let doublings = self.doubled.iter().rposition(some).map_or(0, |at| at + 1);
+        INITIAL_WINDOW << doublings
     }
 
     fn give_back(&self, bytes: usize) {
@@ -147,20 +179,24 @@ impl ReceiveWindow {
         self.size - self.outstanding - self.unread
     }
 
-    /// Half a window was used up in less than two round trips: with twice as much on its way the
-    /// sender would not have to wait.
+    /// Half a window was used up so soon that, with twice as much on its way, the sender would have
+    /// to wait less.
     fn sender_waits(&self, now: Instant, round_trip: Option<Duration>) -> bool {
         let Some(round_trip) = round_trip else {
             return false;
         };
-        self.granted_at.is_none_or(|at| {
-            now.saturating_duration_since(at) < 2 * round_trip.max(LEAST_ROUND_TRIP)
-        })
+        let Some(at) = self.granted_at else {
+            return true;
+        };
+        let follows = self.size < self.budget.largest();
+        let soon = if follows { FOLLOWS } else { WAITS };
+        now.saturating_duration_since(at) < soon * round_trip.max(LEAST_ROUND_TRIP)
     }
 
     fn grow(&mut self) {
         let larger = self.size.saturating_mul(2).min(MAX_WINDOW);
         if self.budget.take((larger - self.size) as usize) {
+            self.budget.resized(self.size, larger);
             self.size = larger;
         }
     }
@@ -168,6 +204,7 @@ impl ReceiveWindow {
 
 impl Drop for ReceiveWindow {
     fn drop(&mut self) {
+        self.budget.resized(self.size, INITIAL_WINDOW);
         self.budget.give_back((self.size - INITIAL_WINDOW) as usize);
     }
 }
@@ -237,6 +274,35 @@ mod tests {
             use_up(&mut window, now);
         }
         assert_eq!(window.size, INITIAL_WINDOW);
+    }
+
+    /// The window that a flow ends with that uses up half of it in each `period`.
+    fn settled(tunnel: &Arc<Budget>, period: Duration) -> u32 {
+        let mut window = window(tunnel);
+        let mut now = Instant::now();
+        window.granted_at = Some(now);
+        for _ in 0..20 {
+            now += period;
+            use_up(&mut window, now);
+        }
+        window.size
+    }
+
+    #[test]
+    fn a_flow_that_is_read_as_fast_as_others_gets_as_large_a_window() {
+        let tunnel = budget(usize::MAX);
+        let queued = 8 * ROUND_TRIP;
+        assert_eq!(settled(&tunnel, queued), INITIAL_WINDOW);
+        let mut large = window(&tunnel);
+        let now = Instant::now();
+        for _ in 0..3 {
+            use_up(&mut large, now);
+        }
+        assert_eq!(large.size, 8 * INITIAL_WINDOW);
+        assert_eq!(settled(&tunnel, queued), large.size);
+        assert_eq!(settled(&tunnel, 40 * ROUND_TRIP), INITIAL_WINDOW);
+        drop(large);
+        assert_eq!(settled(&tunnel, queued), INITIAL_WINDOW);
     }
 
     #[test]
