@@ -20,6 +20,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tracing::info;
 
 use super::backlog::Backlog;
 use crate::tcp_info::tcp_info;
@@ -31,6 +32,10 @@ const MAX_QUEUED: usize = 8 * 1024 * 1024;
 const AHEAD_LEN: usize = 4 * 1024;
 /// Bytes that the kernel may hold without having sent them: more would only wait there.
 const NOT_SENT_LIMIT: u32 = 128 * 1024;
+/// Round trip from which on the way is a long one, on which packets get lost for no fault of ours.
+const LONG_WAY: Duration = Duration::from_millis(5);
+/// What goes on at the path's own rate when packets are lost (BBR).
+const CONGESTION_CONTROL: &[u8] = b"bbr";
 
 /// The socket under ssh. The task that empties its queue ends when this is dropped.
 pub(crate) struct SshSocket {
@@ -66,9 +71,7 @@ impl SocketCutter {
     /// How long a packet and its acknowledgement take when nothing of ours is queued before them,
     /// if the kernel knows.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
-        let info = tcp_info(&self.0.upgrade()?.stream).ok()?;
-        let known = info.min_rtt != u32::MAX;
-        known.then(|| Duration::from_micros(info.min_rtt.into()))
+        round_trip(&self.0.upgrade()?.stream)
     }
 
     /// Both ends of the connection see it end at once.
@@ -94,6 +97,12 @@ impl SshSocket {
         socket.set_tcp_user_timeout(Some(user_timeout))?;
         socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(15)))?;
         socket.set_tcp_notsent_lowat(NOT_SENT_LIMIT)?;
+        if round_trip(&stream).is_some_and(|time| time >= LONG_WAY)
+            && let Err(error) = socket.set_tcp_congestion(CONGESTION_CONTROL)
+        {
+            // Its module is missing, or this process may not choose.
+            info!(%error, "this kernel does not let us use BBR: losses will cost more");
+        }
         let shared = Arc::new(Shared {
             stream,
             queue: Mutex::default(),
@@ -113,6 +122,12 @@ impl SshSocket {
     pub(crate) fn cutter(&self) -> SocketCutter {
         SocketCutter(Arc::downgrade(&self.shared))
     }
+}
+
+fn round_trip(stream: &TcpStream) -> Option<Duration> {
+    let info = tcp_info(stream).ok()?;
+    let known = info.min_rtt != u32::MAX;
+    known.then(|| Duration::from_micros(info.min_rtt.into()))
 }
 
 impl Shared {
