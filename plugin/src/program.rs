@@ -230,8 +230,9 @@ mod tests {
         let killed = |signal: &str| {
             let line = format!("kill -{signal} $$");
             async move {
-                Program::new("sh")
-                    .args(["-c", &line])
+                // What started the tests may ignore Ctrl-C, and a shell cannot undo that.
+                Program::new("env")
+                    .args(["--default-signal", "sh", "-c", &line])
                     .run(Input::Nothing)
                     .await
             }
