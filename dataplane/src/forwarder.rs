@@ -27,6 +27,7 @@ use tracing::{info, warn};
 use crate::identity::PrivateKey;
 use crate::listen::{accept, listen_proxied};
 use crate::relay::counters::{Counters, Snapshot};
+use crate::relay::drain::drain;
 use crate::relay::table::{Entry, FlowTable};
 use crate::tunnel::flow::FlowStream;
 use crate::tunnel::link::Incoming;
@@ -223,18 +224,12 @@ impl Forwarder {
     pub async fn drain(&self, within: Duration) {
         let _applying = self.applying.lock().await;
         self.shared.listeners.lock().clear();
-        for used in self.shared.pools.lock().values() {
-            used.pool.retire();
-        }
         self.shared.publish();
-        if tokio::time::timeout(within, self.shared.flows.emptied())
-            .await
-            .is_err()
-        {
-            let flows = self.shared.flows.cut_unless(|_| false, Reason::Draining);
-            warn!(flows, "flows were still open at the end");
-            self.shared.flows.emptied().await;
-        }
+        let links = || {
+            let pools = self.shared.pools.lock();
+            pools.values().flat_map(|used| used.pool.links()).collect()
+        };
+        drain(links, &self.shared.flows, within).await;
         self.shared.stop();
     }
 }

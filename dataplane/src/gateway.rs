@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::identity::{PrivateKey, PublicKey};
 use crate::listen::listen;
@@ -27,6 +27,7 @@ use crate::nat::NatError;
 use crate::nat::keeper::Keeper;
 use crate::nat::ruleset::Ruleset;
 use crate::relay::counters::{Counters, Snapshot};
+use crate::relay::drain::drain;
 use crate::relay::table::{Entry, FlowTable};
 use crate::tunnel::flow::FlowStream;
 use crate::tunnel::link::Incoming;
@@ -232,15 +233,7 @@ impl Gateway {
         let shared = &self.shared;
         shared.accepting.lock().take();
         shared.relays.lock().close_others(&BTreeSet::new());
-        shared.tunnels.retire();
-        if tokio::time::timeout(within, shared.flows.emptied())
-            .await
-            .is_err()
-        {
-            let flows = shared.flows.cut_unless(|_| false, Reason::Draining);
-            warn!(flows, "flows were still open at the end");
-            shared.flows.emptied().await;
-        }
+        drain(|| shared.tunnels.retire(), &shared.flows, within).await;
         shared.tunnels.cut_unless(|_, _| false);
     }
 

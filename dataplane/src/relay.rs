@@ -3,6 +3,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod dial;
+pub(crate) mod drain;
 mod silence;
 pub(crate) mod socket;
 pub(crate) mod table;

@@ -46,14 +46,21 @@ impl Shared {
     ) -> Result<(FlowStream, Entry<ForwarderFlow>), Reason> {
         let pod = self.pod(*peer.ip()).await?;
         opening.goes_on_as(pod.source_ip);
-        let (gateway, link) = self.tunnel(pod.source_ip).await?;
-        let destination = self.config.load().egress.get(&listen).copied();
-        let destination = destination.ok_or(Reason::Revoked)?;
-        let flow = link.open(&OpenRequest::Egress {
-            source_ip: pod.source_ip,
-            destination,
-            pod: pod.name,
-        })?;
+        let (gateway, destination, flow) = loop {
+            let (gateway, link) = self.tunnel(pod.source_ip).await?;
+            let destination = self.config.load().egress.get(&listen).copied();
+            let destination = destination.ok_or(Reason::Revoked)?;
+            let request = OpenRequest::Egress {
+                source_ip: pod.source_ip,
+                destination,
+                pod: pod.name.clone(),
+            };
+            match link.open(&request) {
+                // It went away in this moment; another may be left.
+                Err(Reason::Draining) => {}
+                opened => break (gateway, destination, opened?),
+            }
+        };
         let what = ForwarderFlow::Egress {
             listen,
             destination,

@@ -110,11 +110,18 @@ impl Shared {
             peer: *peer.ip(),
         };
         let forwarder: Arc<str> = self.policy.load().ingress(grant.listen, grant.peer)?.into();
-        let link = self.tunnels.least_loaded(&forwarder);
-        let flow = link.ok_or(Reason::NoTunnel)?.open(&OpenRequest::Ingress {
+        let request = OpenRequest::Ingress {
             listen: grant.listen,
             peer,
-        })?;
+        };
+        let flow = loop {
+            let link = self.tunnels.least_loaded(&forwarder);
+            match link.ok_or(Reason::NoTunnel)?.open(&request) {
+                // It went away in this moment; another may be left.
+                Err(Reason::Draining) => {}
+                opened => break opened?,
+            }
+        };
         let entry = self.enter(GatewayFlow::Ingress { forwarder, grant }, &flow)?;
         Ok((flow, entry))
     }

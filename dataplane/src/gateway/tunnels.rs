@@ -69,12 +69,11 @@ impl Tunnels {
         inner.up.iter().map(count).collect()
     }
 
-    /// Asks every forwarder to open no more flows, and takes no more tunnels.
-    pub(super) fn retire(&self) {
+    /// Takes no more tunnels; those that are up.
+    pub(super) fn retire(&self) -> Vec<Link> {
         let mut inner = self.0.lock();
         inner.retired = true;
-        for tunnel in inner.up.values().flatten() {
-            tunnel.link.retire();
-        }
+        let all = inner.up.values().flatten();
+        all.map(|tunnel| tunnel.link.clone()).collect()
     }
 }

@@ -4,13 +4,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::decoder::{DecodeError, Decoder, Frame};
@@ -92,6 +92,10 @@ pub(crate) struct LinkShared {
     decoder: Mutex<Decoder>,
     outbox: Mutex<Outbox>,
     output: Notify,
+    /// No flow is left.
+    emptied: Notify,
+    /// The latest ping that has been answered, by its payload.
+    answered_tx: watch::Sender<u64>,
     on_incoming: OnIncoming,
     budget: Arc<Budget>,
     started: Instant,
@@ -99,6 +103,8 @@ pub(crate) struct LinkShared {
     heard_at: AtomicU64,
     /// Nanoseconds, 0 while unknown.
     round_trip: AtomicU64,
+    /// This end is going away.
+    going_away: AtomicBool,
     closed: CancellationToken,
     why_closed: OnceLock<String>,
 }
@@ -120,11 +126,14 @@ impl Link {
             decoder: Mutex::default(),
             outbox: Mutex::default(),
             output: Notify::new(),
+            emptied: Notify::new(),
+            answered_tx: watch::Sender::new(0),
             on_incoming,
             budget,
             started: Instant::now(),
             heard_at: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
+            going_away: AtomicBool::new(false),
             closed: CancellationToken::new(),
             why_closed: OnceLock::new(),
         }))
@@ -133,22 +142,24 @@ impl Link {
     /// Asks the other end for a flow. Bytes can be sent at once, before it has answered.
     ///
     /// # Errors
-    /// The tunnel is closed or full.
+    /// The tunnel is closed or full, or its other end is going away ([`Reason::Draining`]): take
+    /// another.
     pub(crate) fn open(&self, request: &OpenRequest) -> Result<FlowStream, Reason> {
         let mut payload = Vec::with_capacity(64);
         request.write_to(&mut payload);
-        let flow = {
-            let mut table = self.0.table.lock();
-            if table.closed {
-                return Err(Reason::TunnelLost);
-            }
-            let id = table.free_id(self.0.side).ok_or(Reason::Exhausted)?;
-            let link = Arc::downgrade(&self.0);
-            let flow = Flow::new(id, link, Arc::clone(&self.0.budget), true);
-            table.flows.insert(id, Arc::clone(&flow));
-            flow
-        };
-        self.0.control(Kind::Open, flow.id, &payload);
+        let mut table = self.0.table.lock();
+        if table.closed {
+            return Err(Reason::TunnelLost);
+        }
+        if table.retired {
+            return Err(Reason::Draining);
+        }
+        let id = table.free_id(self.0.side).ok_or(Reason::Exhausted)?;
+        let link = Arc::downgrade(&self.0);
+        let flow = Flow::new(id, link, Arc::clone(&self.0.budget), true);
+        table.flows.insert(id, Arc::clone(&flow));
+        // While the table is locked: an end that goes away is answered after what was opened.
+        self.0.control(Kind::Open, id, &payload);
         Ok(FlowStream(flow))
     }
 
@@ -198,9 +209,39 @@ impl Link {
         self.0.started.elapsed().saturating_sub(heard_at)
     }
 
-    /// Asks the other end to open no more flows.
-    pub(crate) fn retire(&self) {
-        self.0.control(Kind::Retire, 0, &[]);
+    /// Asks the other end to open no more flows; whether it had not been asked before.
+    pub(crate) fn retire(&self) -> bool {
+        let first = !self.0.going_away.swap(true, Ordering::Relaxed);
+        if first {
+            self.0.control(Kind::Retire, 0, &[]);
+        }
+        first
+    }
+
+    /// Waits until the other end has taken in all that went out so far. What it said before it did
+    /// has then arrived here.
+    pub(crate) async fn heard(&self) {
+        let mut answered_rx = self.0.answered_tx.subscribe();
+        let asked = self.0.now();
+        self.0.control(Kind::Ping, 0, &asked.to_be_bytes());
+        tokio::select! {
+            _ = answered_rx.wait_for(|answered| *answered >= asked) => {}
+            () = self.closed() => {}
+        }
+    }
+
+    /// Waits until no flow is left, and all that they sent goes out.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.0.emptied.notified();
+            if self.flows() == 0 {
+                return;
+            }
+            tokio::select! {
+                () = emptied => {}
+                () = self.closed() => return,
+            }
+        }
     }
 
     /// Flows open, unless the tunnel is closed or its other end is going away.
@@ -263,7 +304,7 @@ impl LinkShared {
                 }
             }
             Frame::Reply(id, Err(reason)) | Frame::Reset(id, reason) => {
-                if let Some(flow) = self.table.lock().flows.remove(&id) {
+                if let Some(flow) = self.forget(id) {
                     flow.cut(reason);
                 }
             }
@@ -276,7 +317,7 @@ impl LinkShared {
                 if let Some(flow) = self.flow(id)
                     && flow.on_finish()?
                 {
-                    self.table.lock().flows.remove(&id);
+                    self.forget(id);
                 }
             }
             Frame::Window(id, bytes) => {
@@ -286,8 +327,9 @@ impl LinkShared {
             }
             Frame::Ping(payload) => self.control(Kind::Pong, 0, &payload),
             Frame::Retire => self.table.lock().retired = true,
-            // A sign of life, like everything that comes.
-            Frame::Pong(_) => {}
+            Frame::Pong(payload) => {
+                self.answered_tx.send_replace(u64::from_be_bytes(payload));
+            }
         }
         self.outbox.lock().check()?;
         Ok(())
@@ -360,8 +402,17 @@ impl LinkShared {
 
     fn forget_if_over(&self, flow: &Arc<Flow>) {
         if flow.is_over() {
-            self.table.lock().flows.remove(&flow.id);
+            self.forget(flow.id);
         }
+    }
+
+    fn forget(&self, id: FlowId) -> Option<Arc<Flow>> {
+        let mut table = self.table.lock();
+        let flow = table.flows.remove(&id);
+        if table.flows.is_empty() {
+            self.emptied.notify_waiters();
+        }
+        flow
     }
 
     fn close(&self, why: String) {

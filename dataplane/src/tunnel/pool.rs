@@ -109,11 +109,9 @@ impl Pool {
         least_loaded(self.shared.links.lock().up.iter())
     }
 
-    /// Asks the gateway to open no more flows.
-    pub(crate) fn retire(&self) {
-        for link in &self.shared.links.lock().up {
-            link.retire();
-        }
+    /// The tunnels that are up.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        self.shared.links.lock().up.clone()
     }
 
     /// What it has been through.

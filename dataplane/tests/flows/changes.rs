@@ -1,19 +1,19 @@
 //! What changes while flows are open: flows that are no longer allowed are cut, others stay.
 
 use std::io::ErrorKind;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use extconn_dataplane::forwarder::ForwarderConfig;
+use extconn_dataplane::forwarder::{DEFAULT_CONNECTIONS, ForwarderConfig};
 use extconn_dataplane::gateway::GatewayConfig;
 use extconn_dataplane::identity::PrivateKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::world::{
-    PATIENCE, POD_1, POD_2, SOURCE_IP_1, STRANGER, World, exchange, gateway_config, peers,
-    read_to_end,
+    PATIENCE, POD_1, POD_2, SERVICE, SOURCE_IP_1, STRANGER, TARGET, World, bind, connect, exchange,
+    gateway_config, peers, read_to_end,
 };
 
 const RESET: Result<Vec<u8>, (ErrorKind, usize)> = Err((ErrorKind::ConnectionReset, 0));
@@ -181,4 +181,61 @@ async fn draining_lets_flows_finish_and_accepts_no_others() {
     server.shutdown().await.unwrap();
     timeout(PATIENCE, draining).await.unwrap().unwrap();
     assert_eq!(read_to_end(&mut client).await.unwrap(), b"");
+}
+
+/// The external server dials until it is refused; answers that it got.
+async fn dial_until_refused(world: Arc<World>) -> u32 {
+    let dialled = SocketAddrV4::new(SOURCE_IP_1, 80);
+    for answers in 0.. {
+        let dial = connect(*TARGET.ip(), dialled);
+        let answer = match world.network.outside.run(dial).await {
+            Ok(mut client) => read_to_end(&mut client).await,
+            Err(refused) => Err((refused.kind(), 0)),
+        };
+        match answer {
+            Ok(answer) => assert_eq!(answer, b"whole"),
+            Err(refused) => {
+                assert_eq!(refused, (ErrorKind::ConnectionReset, 0));
+                return answers;
+            }
+        }
+    }
+    unreachable!("it dials until it is refused")
+}
+
+#[tokio::test]
+async fn a_forwarder_that_goes_away_serves_all_that_was_opened_before_the_gateway_knew() {
+    for _ in 0..5 {
+        let world = Arc::new(World::start().await);
+        let service = world.network.cluster.run(bind(SERVICE)).await;
+        let serving = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = service.accept().await.unwrap();
+                stream.write_all(b"whole").await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        let dialling = [(); 8].map(|()| tokio::spawn(dial_until_refused(Arc::clone(&world))));
+        let connects = || {
+            world
+                .forwarder
+                .tunnel_counts()
+                .values()
+                .map(|c| c.connects)
+                .sum()
+        };
+        while world.forwarder.flows() == 0 || DEFAULT_CONNECTIONS as u64 > connects() {
+            tokio::task::yield_now().await;
+        }
+        world.forwarder.drain(PATIENCE).await;
+        let mut answers = 0;
+        for dialling in dialling {
+            answers += timeout(PATIENCE, dialling).await.unwrap().unwrap();
+        }
+        serving.abort();
+        let broken = world.gateway.metrics().broken;
+        let broken = broken.iter().filter(|(_, count)| *count > 0);
+        let broken: Vec<_> = broken.map(|(why, count)| (why.label(), *count)).collect();
+        assert_eq!(broken, [("no_tunnel", 8)], "after {answers} answers");
+    }
 }
