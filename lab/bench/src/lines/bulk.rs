@@ -18,50 +18,52 @@ pub const LINE: Line = Line {
     run,
 };
 
-/// Which way one stream goes, its rate, and what it costs.
-const ONE: [(Direction, Metric, Metric); 2] = [
-    (
-        Direction::ToServer,
-        Metric::BulkOneToServer,
-        Metric::ProcessorToServer,
-    ),
-    (
-        Direction::ToClient,
-        Metric::BulkOneToClient,
-        Metric::ProcessorToClient,
-    ),
-];
+/// A metric, and what of that which flowed it is.
+type Measured = (Metric, fn(&Flowed) -> f64);
 
-/// Which way many streams go, their rate in sum, and how equal their shares are.
-const MANY: [(Direction, Metric, Metric); 2] = [
-    (
-        Direction::ToServer,
-        Metric::BulkManyToServer,
-        Metric::FairnessToServer,
-    ),
-    (
-        Direction::ToClient,
-        Metric::BulkManyToClient,
-        Metric::FairnessToClient,
-    ),
-];
+const COST: fn(&Flowed) -> f64 = |flowed| flowed.processor_seconds_per_gigabyte;
+const FAIRNESS: fn(&Flowed) -> f64 = |flowed| flowed.fairness;
+
+/// How many streams go which way, their rate in sum, and what else is measured: what one costs, and
+/// how equal the shares of many are.
+const STREAMS: [(usize, Direction, Metric, Measured); 4] = {
+    use Direction::{ToClient, ToServer};
+    use Metric as M;
+    [
+        (
+            1,
+            ToServer,
+            M::BulkOneToServer,
+            (M::ProcessorToServer, COST),
+        ),
+        (
+            1,
+            ToClient,
+            M::BulkOneToClient,
+            (M::ProcessorToClient, COST),
+        ),
+        (
+            16,
+            ToServer,
+            M::BulkManyToServer,
+            (M::FairnessToServer, FAIRNESS),
+        ),
+        (
+            16,
+            ToClient,
+            M::BulkManyToClient,
+            (M::FairnessToClient, FAIRNESS),
+        ),
+    ]
+};
 
 fn run(bench: &mut Bench) -> Result<()> {
-    for (direction, rate, processor) in ONE {
+    for (streams, direction, rate, (also, value)) in STREAMS {
         bench.in_turn(bench.effort.repetitions, |bench, running| {
             let path = running.egress(bench.network);
-            let flowed = flow(bench, running, &path, 1, direction)?;
+            let flowed = flow(bench, running, &path, streams, direction)?;
             bench.add(rate, running, flowed.bits_per_second);
-            bench.add(processor, running, flowed.processor_seconds_per_gigabyte);
-            Ok(())
-        })?;
-    }
-    for (direction, rate, fairness) in MANY {
-        bench.in_turn(bench.effort.repetitions, |bench, running| {
-            let path = running.egress(bench.network);
-            let flowed = flow(bench, running, &path, 16, direction)?;
-            bench.add(rate, running, flowed.bits_per_second);
-            bench.add(fairness, running, flowed.fairness);
+            bench.add(also, running, value(&flowed));
             Ok(())
         })?;
     }
