@@ -31,7 +31,6 @@ pub struct Elector {
     identity: String,
     began: Instant,
     view: View,
-    held: Option<Lease>,
 }
 
 /// What became of an attempt.
@@ -49,7 +48,6 @@ impl Elector {
             identity,
             began: Instant::now(),
             view: View::default(),
-            held: None,
         }
     }
 
@@ -112,16 +110,30 @@ impl Elector {
 
     /// Gives the Lease back, so that another need not wait until it runs out.
     pub async fn release(self) {
-        let Some(held) = self.held else {
-            return;
-        };
-        let free = lease::released(&held, now());
-        let parameters = PostParams::default();
-        let released = (self.api).replace(names::OPERATOR_LEASE, &parameters, &free);
-        match timeout(PERIOD, released).await {
-            Ok(Ok(_)) => tracing::info!("the Lease has been given back"),
+        match timeout(PERIOD, self.give_back()).await {
+            Ok(Ok(true)) => tracing::info!("the Lease has been given back"),
+            Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "failed to give the Lease back"),
             Err(_) => tracing::warn!("no answer when the Lease was given back"),
+        }
+    }
+
+    /// Whether it was ours to give. It is read anew, and again if it changed meanwhile: a renewal
+    /// that nobody waits for any more may still arrive.
+    async fn give_back(&self) -> kube::Result<bool> {
+        loop {
+            let Some(lease) = self.api.get_opt(names::OPERATOR_LEASE).await? else {
+                return Ok(false);
+            };
+            if lease.spec.as_ref().and_then(lease::holder) != Some(&self.identity) {
+                return Ok(false);
+            }
+            let free = lease::released(&lease, now());
+            let parameters = PostParams::default();
+            match (self.api.replace(names::OPERATOR_LEASE, &parameters, &free)).await {
+                Err(kube::Error::Api(status)) if status.is_conflict() => {}
+                answer => return answer.map(|_| true),
+            }
         }
     }
 
@@ -135,14 +147,13 @@ impl Elector {
         }
         let desired = lease::held(seen.as_ref(), &self.identity, now());
         let parameters = PostParams::default();
-        let held = match seen {
+        match seen {
             Some(_) => {
                 let name = names::OPERATOR_LEASE;
                 self.api.replace(name, &parameters, &desired).await?
             }
             None => self.api.create(&parameters, &desired).await?,
         };
-        self.held = Some(held);
         Ok(Attempt::Held)
     }
 }

@@ -13,6 +13,7 @@ use kube::Client;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// A way to the API server for one operator.
@@ -35,7 +36,15 @@ pub struct Passed {
 impl Passed {
     /// Whether it changes something: anything but reading, and but holding the Lease.
     pub fn is_write(&self) -> bool {
-        self.method != Method::GET && !self.path.contains("/leases")
+        self.method != Method::GET && !self.is_of_the_lease()
+    }
+
+    fn is_renewal(&self) -> bool {
+        self.method != Method::GET && self.is_of_the_lease()
+    }
+
+    fn is_of_the_lease(&self) -> bool {
+        self.path.contains("/leases")
     }
 
     /// The kind that it is about, with the subresource: `externalservices/status`.
@@ -84,6 +93,8 @@ struct Keeper {
     trap: Mutex<Option<Trap>>,
     sprung: Mutex<Vec<(Passed, Moment)>>,
     shut: Mutex<bool>,
+    /// Takes note of the renewal whose answer is withheld.
+    withheld_tx: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Door {
@@ -98,6 +109,7 @@ impl Door {
             trap: Mutex::default(),
             sprung: Mutex::default(),
             shut: Mutex::new(false),
+            withheld_tx: Mutex::default(),
         });
         let router = axum::Router::new()
             .fallback(pass)
@@ -137,6 +149,13 @@ impl Door {
     /// From now on requests are neither answered nor passed on: the network is gone.
     pub fn shut(&self, shut: bool) {
         *self.keeper.shut.lock().unwrap() = shut;
+    }
+
+    /// Waits until the Lease has been renewed once more, which the operator never hears of.
+    pub async fn withhold_renewal(&self) {
+        let (withheld_tx, withheld_rx) = oneshot::channel();
+        *self.keeper.withheld_tx.lock().unwrap() = Some(withheld_tx);
+        withheld_rx.await.unwrap();
     }
 }
 
@@ -182,6 +201,7 @@ async fn pass(State(keeper): State<Arc<Keeper>>, request: Request) -> Response {
         is_watch,
         at: Instant::now(),
     };
+    let is_renewal = passed.is_renewal();
     let trap = keeper.note(&passed);
     if let Some(trap) = trap
         && trap.moment == Moment::BeforeIt
@@ -211,6 +231,11 @@ async fn pass(State(keeper): State<Arc<Keeper>>, request: Request) -> Response {
         onward.headers_mut().insert(name, value);
     }
     let answer = keeper.client.send(onward).await;
+    let withheld_tx = keeper.withheld_tx.lock().unwrap().take_if(|_| is_renewal);
+    if let Some(withheld_tx) = withheld_tx {
+        let _ = withheld_tx.send(());
+        std::future::pending::<()>().await;
+    }
     if let Some(trap) = trap {
         spring(trap).await;
     }

@@ -65,6 +65,18 @@ async fn an_operator_whose_watches_cannot_start_stops_at_once_when_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the lab's programs: make control-plane"]
+async fn an_operator_that_is_told_to_stop_while_it_renews_gives_the_lease_back() {
+    let world = World::new().await;
+    let door = world.door().await;
+    let operator = Operator::start(&world, &door, "operator");
+    until_held_by(&world, "operator").await;
+    door.withhold_renewal().await;
+    assert!(operator.stop().await.success());
+    assert_eq!(holder(&world).await, "", "the Lease is not given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the lab's programs: make control-plane"]
 async fn one_operator_acts_and_another_takes_over() {
     let world = World::new().await;
     world.apply(&[namespace("shop"), service("shop", "web", &[80])]);
