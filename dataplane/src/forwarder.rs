@@ -35,6 +35,7 @@ use crate::tunnel::pool::{Pool, PoolOptions};
 use crate::tunnel::reason::Reason;
 use crate::tunnel::ssh::settings::REKEY_AFTER;
 use crate::tunnel::window::Budget;
+use crate::workers::Workers;
 use flows::ForwarderFlow;
 use hold::Held;
 use recent::Recent;
@@ -101,6 +102,7 @@ pub struct Forwarder {
 /// What the forwarder's tasks share. They hold it, so it must not hold what ends them: that is
 /// done by [`Forwarder`]'s end.
 struct Shared {
+    workers: Arc<Workers>,
     options: ForwarderOptions,
     config: ArcSwap<ForwarderConfig>,
     seen_tx: watch::Sender<Seen>,
@@ -152,6 +154,7 @@ impl Forwarder {
         let budget = Arc::new(Budget::new(options.window_budget));
         Self {
             shared: Arc::new(Shared {
+                workers: Arc::new(Workers::start()),
                 options,
                 config: ArcSwap::default(),
                 seen_tx: watch::Sender::new(Seen::new()),
@@ -237,6 +240,7 @@ impl Forwarder {
 impl Drop for Forwarder {
     fn drop(&mut self) {
         self.shared.stop();
+        self.shared.workers.stop();
     }
 }
 
@@ -282,6 +286,7 @@ impl Shared {
             connections: self.options.connections,
             rekey_after: self.options.rekey_after,
             budget: Arc::clone(&self.budget),
+            workers: Arc::clone(&self.workers),
             on_incoming: Arc::new(on_incoming),
         });
         let mut state_rx = pool.state();

@@ -37,6 +37,7 @@ use crate::tunnel::ssh::listen::accept_tunnels;
 use crate::tunnel::ssh::server::{Admission, Admitted, AdmittedTunnel};
 use crate::tunnel::ssh::settings::REKEY_AFTER;
 use crate::tunnel::window::Budget;
+use crate::workers::Workers;
 use flows::GatewayFlow;
 use ingress::Relays;
 use tunnels::Tunnels;
@@ -107,6 +108,7 @@ pub struct Gateway {
 /// What the gateway's tasks share. They hold it, so it must not hold what ends them: that is done
 /// by [`Gateway`]'s end.
 struct Shared {
+    workers: Arc<Workers>,
     policy: ArcSwap<GatewayPolicy>,
     accepting: Mutex<Option<AbortOnDropHandle<()>>>,
     relays: Mutex<Relays>,
@@ -126,7 +128,9 @@ impl Gateway {
             Ok(Ok(address)) => address.port(),
             _ => options.listen.port(),
         };
+        let workers = Arc::new(Workers::start());
         let shared = Arc::new(Shared {
+            workers: Arc::clone(&workers),
             policy: ArcSwap::default(),
             accepting: Mutex::default(),
             relays: Mutex::default(),
@@ -146,6 +150,7 @@ impl Gateway {
                 options.rekey_after,
                 opener,
                 Arc::new(Budget::new(options.window_budget)),
+                workers,
             )
             .await;
         });
@@ -252,6 +257,7 @@ impl Drop for Gateway {
         self.shared.relays.lock().close_others(&BTreeSet::new());
         self.shared.tunnels.retire();
         self.shared.tunnels.cut_unless(|_, _| false);
+        self.shared.workers.stop();
     }
 }
 

@@ -2,11 +2,12 @@
 //! `dataplane/fuzz`.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::tunnel::decoder::{DecodeError, Decoder, Frame};
 use crate::tunnel::flow::{Chunk, FlowStream};
@@ -22,6 +23,12 @@ const OWN_FLOWS: usize = 3;
 const ANSWER_LEN: usize = 100;
 /// Bytes that windows may grow by.
 const BUDGET: usize = 1 << 20;
+
+/// Where the tunnels live that are fed. Nothing ever runs there.
+static WORKER: LazyLock<Runtime> = LazyLock::new(|| {
+    let worker = Builder::new_current_thread().build();
+    worker.expect("it needs nothing")
+});
 
 /// Feeds an end of a tunnel: the first byte says which end and how the rest is cut, the rest is
 /// what comes. Every second flow is read.
@@ -44,6 +51,7 @@ pub fn feed(input: &[u8]) {
         "frames depend on how they were cut"
     );
     let incoming = Arc::new(Mutex::new(Vec::new()));
+    let _worker = WORKER.enter();
     let link = Link::new(side, Arc::new(Budget::new(BUDGET)), {
         let incoming = Arc::clone(&incoming);
         Box::new(move |flow| incoming.lock().push(flow))

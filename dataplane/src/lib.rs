@@ -13,5 +13,6 @@ pub mod nat;
 mod relay;
 mod tcp_info;
 pub mod tunnel;
+mod workers;
 
 pub use relay::counters::Snapshot;

@@ -1,10 +1,10 @@
 //! Opens ports and accepts connections, and goes on accepting whatever happens.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tracing::warn;
 
 use crate::relay::socket::reset_when_closed;
@@ -30,9 +30,11 @@ pub(crate) fn listen_proxied(address: SocketAddrV4) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The next connection; `None` when that one failed, which says nothing of those after it.
+/// The next connection, for whichever worker will have it; `None` when that one failed, which says
+/// nothing of those after it.
 pub(crate) async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    match listener.accept().await {
+    let accepted = listener.accept().await;
+    match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
         Ok(accepted) => Some(accepted),
         Err(error) => {
             // Out of file descriptors or memory: accepting at once would only spin.

@@ -1,9 +1,9 @@
 //! From a pod to the external server.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
@@ -19,34 +19,44 @@ use crate::tunnel::link::Link;
 use crate::tunnel::reason::Reason;
 use crate::tunnel::request::OpenRequest;
 
-/// Serves one connection of a pod to its end.
+/// Opens a flow for a connection of a pod, and has it carried to its end where the tunnel is.
 pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, listen: u16) {
     let transferred = Arc::new(shared.counters.transferred());
     let opening = shared.recent.begin(peer, listen, Arc::clone(&transferred));
-    let socket = ProxiedSocket::new(stream);
-    // Boxed: what opening needs is not kept for as long as the connection lives.
-    let served = match Box::pin(shared.open(peer, listen, &opening)).await {
-        Ok((flow, _entry)) => relay(socket, flow, &transferred).await,
-        Err(reason) => Err(reason),
-    };
-    if let Err(reason) = served {
-        opening.broke(reason);
-        debug!(%peer, listen, %reason, "egress flow broken");
+    match shared.open(peer, listen, &opening).await {
+        Ok((worker, flow, entry)) => {
+            worker.spawn(async move {
+                let _entry = entry;
+                let served = match ProxiedSocket::accepted(stream) {
+                    Ok(socket) => relay(socket, flow, &transferred).await,
+                    Err(reason) => Err(reason),
+                };
+                shared.ended(&opening, served);
+            });
+        }
+        Err(reason) => shared.ended(&opening, Err(reason)),
     }
-    shared.counters.ended(served);
 }
 
 impl Shared {
+    fn ended(&self, opening: &Opening, served: Result<(), Reason>) {
+        if let Err(reason) = served {
+            opening.broke(reason);
+            debug!(?opening, %reason, "egress flow broken");
+        }
+        self.counters.ended(served);
+    }
+
     /// Opens a flow for a pod's connection, for as long as the entry lives.
     async fn open(
         &self,
         peer: SocketAddrV4,
         listen: u16,
         opening: &Opening,
-    ) -> Result<(FlowStream, Entry<ForwarderFlow>), Reason> {
+    ) -> Result<(Handle, FlowStream, Entry<ForwarderFlow>), Reason> {
         let pod = self.pod(*peer.ip()).await?;
         opening.goes_on_as(pod.source_ip);
-        let (gateway, destination, flow) = loop {
+        let (gateway, worker, destination, flow) = loop {
             let (gateway, link) = self.tunnel(pod.source_ip).await?;
             let destination = self.config.load().egress.get(&listen).copied();
             let destination = destination.ok_or(Reason::Revoked)?;
@@ -58,7 +68,7 @@ impl Shared {
             match link.open(&request) {
                 // It went away in this moment; another may be left.
                 Err(Reason::Draining) => {}
-                opened => break (gateway, destination, opened?),
+                opened => break (gateway, link.worker().clone(), destination, opened?),
             }
         };
         let what = ForwarderFlow::Egress {
@@ -70,7 +80,7 @@ impl Shared {
             gateway,
         };
         let entry = self.enter(what, &flow)?;
-        Ok((flow, entry))
+        Ok((worker, flow, entry))
     }
 
     /// The pod behind an address, waited for a while if nobody is known there.

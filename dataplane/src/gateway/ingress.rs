@@ -3,19 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::Arc;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
 use super::flows::GatewayFlow;
 use super::{IngressGrant, Shared};
 use crate::listen::{accept, listen_proxied};
-use crate::relay::relay;
 use crate::relay::socket::ProxiedSocket;
 use crate::relay::table::Entry;
+use crate::relay::{Transferred, relay};
 use crate::tunnel::flow::FlowStream;
 use crate::tunnel::reason::Reason;
 use crate::tunnel::request::OpenRequest;
@@ -69,42 +70,63 @@ impl Relay {
 async fn accept_dialled(shared: Arc<Shared>, listener: TcpListener, dialled: u16) {
     loop {
         if let Some((stream, SocketAddr::V4(peer))) = accept(&listener).await {
-            tokio::spawn(serve(Arc::clone(&shared), stream, peer, dialled));
+            serve(&shared, stream, peer, dialled);
         }
     }
 }
 
-/// Serves one connection of the external server to its end.
-async fn serve(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, dialled: u16) {
+/// Opens a flow for a connection of the external server, and has it carried to its end where the
+/// tunnel is.
+fn serve(shared: &Arc<Shared>, stream: TcpStream, peer: SocketAddrV4, dialled: u16) {
     let transferred = shared.counters.transferred();
-    let socket = ProxiedSocket::new(stream);
-    let served = match shared.lead_in(&socket, peer, dialled) {
-        Ok((flow, _entry)) => relay(socket, flow, &transferred).await,
-        Err(reason) => Err(reason),
-    };
-    shared.counters.ended(served);
-    let (read, written) = transferred.totals();
-    debug!(
-        target: "extconn::audit",
-        %peer,
-        port = dialled,
-        sent_bytes = written,
-        received_bytes = read,
-        error = served.err().map(Reason::label),
-        "ingress flow"
-    );
+    match shared.lead_in(&stream, peer, dialled) {
+        Ok((worker, flow, entry)) => {
+            let shared = Arc::clone(shared);
+            worker.spawn(async move {
+                let _entry = entry;
+                let served = match ProxiedSocket::accepted(stream) {
+                    Ok(socket) => relay(socket, flow, &transferred).await,
+                    Err(reason) => Err(reason),
+                };
+                shared.led_in(peer, dialled, &transferred, served);
+            });
+        }
+        Err(reason) => shared.led_in(peer, dialled, &transferred, Err(reason)),
+    }
 }
 
 impl Shared {
+    fn led_in(
+        &self,
+        peer: SocketAddrV4,
+        dialled: u16,
+        transferred: &Transferred,
+        served: Result<(), Reason>,
+    ) {
+        self.counters.ended(served);
+        let (read, written) = transferred.totals();
+        debug!(
+            target: "extconn::audit",
+            %peer,
+            port = dialled,
+            sent_bytes = written,
+            received_bytes = read,
+            error = served.err().map(Reason::label),
+            "ingress flow"
+        );
+    }
+
     /// Opens a flow for a connection of the external server, for as long as the entry lives.
     fn lead_in(
         &self,
-        socket: &ProxiedSocket,
+        stream: &TcpStream,
         peer: SocketAddrV4,
         dialled: u16,
-    ) -> Result<(FlowStream, Entry<GatewayFlow>), Reason> {
+    ) -> Result<(Handle, FlowStream, Entry<GatewayFlow>), Reason> {
         // The rules change the port and leave the address.
-        let bound = socket.bound().ok_or(Reason::PeerReset)?;
+        let Ok(SocketAddr::V4(bound)) = stream.local_addr() else {
+            return Err(Reason::PeerReset);
+        };
         let grant = IngressGrant {
             listen: SocketAddrV4::new(*bound.ip(), dialled),
             peer: *peer.ip(),
@@ -114,15 +136,16 @@ impl Shared {
             listen: grant.listen,
             peer,
         };
-        let flow = loop {
+        let (worker, flow) = loop {
             let link = self.tunnels.least_loaded(&forwarder);
-            match link.ok_or(Reason::NoTunnel)?.open(&request) {
+            let link = link.ok_or(Reason::NoTunnel)?;
+            match link.open(&request) {
                 // It went away in this moment; another may be left.
                 Err(Reason::Draining) => {}
-                opened => break opened?,
+                opened => break (link.worker().clone(), opened?),
             }
         };
         let entry = self.enter(GatewayFlow::Ingress { forwarder, grant }, &flow)?;
-        Ok((flow, entry))
+        Ok((worker, flow, entry))
     }
 }

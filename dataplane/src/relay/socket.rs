@@ -10,6 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::tunnel::flow::Chunk;
+use crate::tunnel::reason::Reason;
 
 /// Idle time after which the kernel asks a peer whether it is there, and how often and how many
 /// times it asks: one that is not is noticed after a minute. It does not ask while bytes wait to be
@@ -45,6 +46,15 @@ impl ProxiedSocket {
     /// Takes over a connection that is made for it by [`reset_when_closed`].
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self { stream }
+    }
+
+    /// Takes over a connection that such a port has accepted, for the worker on which this is called.
+    ///
+    /// # Errors
+    /// It cannot be watched.
+    pub(crate) fn accepted(stream: std::net::TcpStream) -> Result<Self, Reason> {
+        let stream = TcpStream::from_std(stream).map_err(|_| Reason::Exhausted)?;
+        Ok(Self::new(stream))
     }
 
     /// This end's address and port, if it is an IPv4 connection that still has one.

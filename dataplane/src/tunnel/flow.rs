@@ -21,7 +21,7 @@ use super::window::{Budget, ReceiveWindow};
 
 /// Bytes of one flow that may wait to be put into the tunnel: what is put there at once goes to the
 /// kernel in one write. The window is a bound too, and it stays small where bytes wait long.
-const MAX_OUTGOING_BYTES: usize = 8 * MAX_DATA_LEN;
+const MAX_OUTGOING_BYTES: usize = 4 * MAX_DATA_LEN;
 /// Chunks of one flow that may wait to be put into the tunnel, however small.
 const MAX_OUTGOING_CHUNKS: usize = 8;
 /// Bytes after which no further piece is handed to a reader at once.
@@ -31,6 +31,8 @@ const MAX_READ: usize = 4 * MAX_DATA_LEN;
 pub(crate) struct Flow {
     pub(super) id: FlowId,
     pub(super) link: Weak<LinkShared>,
+    /// Most bytes in one chunk.
+    max_data_len: u32,
     pub(super) state: Mutex<FlowState>,
 }
 
@@ -81,11 +83,13 @@ impl Flow {
         id: FlowId,
         link: Weak<LinkShared>,
         budget: Arc<Budget>,
+        max_data_len: u32,
         opened_by_us: bool,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
             link,
+            max_data_len,
             state: Mutex::new(FlowState {
                 reply: (!opened_by_us).then_some(()),
                 unread: Unread::default(),
@@ -347,7 +351,8 @@ impl FlowStream {
             && state.outgoing_bytes < MAX_OUTGOING_BYTES
             && state.outgoing.len() < MAX_OUTGOING_CHUNKS
         {
-            return Poll::Ready(Ok(MAX_DATA_LEN.min(state.send_window as usize)));
+            let room = state.send_window.min(self.0.max_data_len);
+            return Poll::Ready(Ok(room as usize));
         }
         state.writer = Some(cx.waker().clone());
         Poll::Pending

@@ -14,8 +14,14 @@ pub const VERSION: u8 = 1;
 /// Bytes in front of the payload.
 pub const HEADER_LEN: usize = 8;
 
-/// Most bytes of a flow in one frame: with its header it fills one ssh packet of 32 KiB.
-pub const MAX_DATA_LEN: usize = 32 * 1024 - HEADER_LEN;
+/// Bytes of an ssh packet that every end takes.
+pub const COMMON_PACKET_LEN: usize = 32 * 1024;
+
+/// Most bytes of an ssh packet that an end may take, which says so when it opens its channel.
+pub const MAX_PACKET_LEN: usize = 65_535;
+
+/// Most bytes of a flow in one frame: with its header it fills one ssh packet.
+pub const MAX_DATA_LEN: usize = MAX_PACKET_LEN - HEADER_LEN;
 
 /// Bytes of a flow that may be on their way before the first [`Kind::Window`].
 pub const INITIAL_WINDOW: u32 = 64 * 1024;
@@ -109,7 +115,7 @@ pub enum HeaderError {
 impl Header {
     /// Wire form.
     pub fn to_wire(self) -> [u8; HEADER_LEN] {
-        let len = u16::try_from(self.len).expect("no kind allows more than 32 KiB");
+        let len = u16::try_from(self.len).expect("no kind allows more than 64 KiB");
         let [a, b] = len.to_be_bytes();
         let [c, d, e, f] = self.flow.to_be_bytes();
         [VERSION, self.kind as u8, a, b, c, d, e, f]

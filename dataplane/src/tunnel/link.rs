@@ -4,18 +4,19 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::decoder::{DecodeError, Decoder, Frame};
 use super::flow::{Flow, FlowStream};
-use super::frame::{FlowId, Kind};
+use super::frame::{COMMON_PACKET_LEN, FlowId, HEADER_LEN, Kind, MAX_PACKET_LEN};
 use super::outbox::{Outbox, OutboxFull};
 use super::reason::Reason;
 use super::request::OpenRequest;
@@ -88,6 +89,7 @@ pub(crate) struct Link(Arc<LinkShared>);
 
 pub(crate) struct LinkShared {
     side: Side,
+    worker: Handle,
     table: Mutex<Table>,
     decoder: Mutex<Decoder>,
     outbox: Mutex<Outbox>,
@@ -98,6 +100,8 @@ pub(crate) struct LinkShared {
     answered_tx: watch::Sender<u64>,
     on_incoming: OnIncoming,
     budget: Arc<Budget>,
+    /// Most bytes of a flow in one frame.
+    max_data_len: AtomicU32,
     started: Instant,
     /// Nanoseconds since `started` at which bytes came last.
     heard_at: AtomicU64,
@@ -119,9 +123,11 @@ struct Table {
 }
 
 impl Link {
+    /// A tunnel of the worker on which this is called.
     pub(crate) fn new(side: Side, budget: Arc<Budget>, on_incoming: OnIncoming) -> Self {
         Self(Arc::new(LinkShared {
             side,
+            worker: Handle::current(),
             table: Mutex::default(),
             decoder: Mutex::default(),
             outbox: Mutex::default(),
@@ -130,6 +136,7 @@ impl Link {
             answered_tx: watch::Sender::new(0),
             on_incoming,
             budget,
+            max_data_len: AtomicU32::new(data_len(COMMON_PACKET_LEN)),
             started: Instant::now(),
             heard_at: AtomicU64::new(0),
             round_trip: AtomicU64::new(0),
@@ -137,6 +144,17 @@ impl Link {
             closed: CancellationToken::new(),
             why_closed: OnceLock::new(),
         }))
+    }
+
+    /// Says how large an ssh packet the other end takes. Flows that are opened later fill it.
+    pub(crate) fn set_packet_len(&self, bytes: usize) {
+        let len = data_len(bytes);
+        self.0.max_data_len.store(len, Ordering::Relaxed);
+    }
+
+    /// Where the tunnel lives, and its flows had better.
+    pub(crate) fn worker(&self) -> &Handle {
+        &self.0.worker
     }
 
     /// Asks the other end for a flow. Bytes can be sent at once, before it has answered.
@@ -156,7 +174,7 @@ impl Link {
         }
         let id = table.free_id(self.0.side).ok_or(Reason::Exhausted)?;
         let link = Arc::downgrade(&self.0);
-        let flow = Flow::new(id, link, Arc::clone(&self.0.budget), true);
+        let flow = self.0.flow_of(id, link, true);
         table.flows.insert(id, Arc::clone(&flow));
         // While the table is locked: an end that goes away is answered after what was opened.
         self.0.control(Kind::Open, id, &payload);
@@ -275,6 +293,12 @@ impl Link {
     }
 }
 
+/// Most bytes of a flow in one frame, if the other end takes ssh packets of so many bytes.
+fn data_len(packet: usize) -> u32 {
+    let packet = packet.clamp(COMMON_PACKET_LEN, MAX_PACKET_LEN);
+    u32::try_from(packet - HEADER_LEN).expect("a packet has less than 64 KiB")
+}
+
 impl Table {
     /// The next number of this side that no flow has.
     fn free_id(&mut self, side: Side) -> Option<FlowId> {
@@ -335,6 +359,17 @@ impl LinkShared {
         Ok(())
     }
 
+    fn flow_of(&self, id: FlowId, link: Weak<Self>, opened_by_us: bool) -> Arc<Flow> {
+        let max_data_len = self.max_data_len.load(Ordering::Relaxed);
+        Flow::new(
+            id,
+            link,
+            Arc::clone(&self.budget),
+            max_data_len,
+            opened_by_us,
+        )
+    }
+
     /// A flow that this end has given up is unknown here while the other one still sends: what
     /// comes for it is dropped.
     fn flow(&self, id: FlowId) -> Option<Arc<Flow>> {
@@ -357,7 +392,7 @@ impl LinkShared {
                 return Ok(());
             }
             let link = Arc::downgrade(self);
-            let flow = Flow::new(id, link, Arc::clone(&self.budget), false);
+            let flow = self.flow_of(id, link, false);
             if table.flows.insert(id, Arc::clone(&flow)).is_some() {
                 return Err(ProtocolError::OpenedWrongly(id));
             }
@@ -450,5 +485,33 @@ impl fmt::Debug for Link {
             .field("flows", &self.flows())
             .field("why_closed", &self.why_closed())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Room for the first chunk of a flow, if the other end takes packets of so many bytes.
+    async fn first_room(packet: usize) -> usize {
+        let link = Link::new(Side::Dialler, Arc::new(Budget::new(0)), Box::new(drop));
+        link.set_packet_len(packet);
+        let request = OpenRequest::Probe {
+            source_ip: [192, 0, 2, 10].into(),
+            destination: "203.0.113.7:8000".parse().unwrap(),
+        };
+        let flow = link.open(&request).unwrap();
+        poll_fn(|cx| flow.poll_room(cx)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_chunk_fits_into_a_packet_of_the_other_end() {
+        // An end of a version that takes 32 KiB cuts the tunnel when more comes.
+        for (packet, room) in [(0, 32_760), (32_768, 32_760), (65_535, 65_527)] {
+            assert_eq!(first_room(packet).await, room, "packets of {packet}");
+        }
+        assert_eq!(first_room(usize::MAX).await, 65_527);
     }
 }

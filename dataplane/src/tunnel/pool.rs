@@ -16,6 +16,7 @@ use super::ssh::settings::PULSE;
 use super::window::Budget;
 use crate::forwarder::GatewayEndpoint;
 use crate::identity::PrivateKey;
+use crate::workers::Workers;
 
 /// Time before the first try again, and the longest between two.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -34,6 +35,7 @@ pub(crate) struct PoolOptions {
     pub(crate) connections: usize,
     pub(crate) rekey_after: usize,
     pub(crate) budget: Arc<Budget>,
+    pub(crate) workers: Arc<Workers>,
     /// Takes the flows that the gateway asks for; must not block.
     pub(crate) on_incoming: Arc<dyn Fn(Incoming) + Send + Sync>,
 }
@@ -86,7 +88,7 @@ impl Links {
 }
 
 impl Pool {
-    /// Begins to connect. Must be called inside a tokio runtime.
+    /// Begins to connect.
     pub(crate) fn start(options: PoolOptions) -> Self {
         let shared = Arc::new(Shared {
             options,
@@ -96,7 +98,8 @@ impl Pool {
         });
         let mut connections = JoinSet::new();
         for _ in 0..shared.options.connections.max(1) {
-            connections.spawn(keep_connected(Arc::clone(&shared)));
+            let worker = shared.options.workers.idlest();
+            connections.spawn_on(keep_connected(Arc::clone(&shared)), worker);
         }
         Self {
             shared,

@@ -30,6 +30,8 @@ const MAX_QUEUED: usize = 8 * 1024 * 1024;
 /// Bytes that may be read beyond those asked for: the header of the next packet, or a few small
 /// packets. What lands here is copied once more, so it is little.
 const AHEAD_LEN: usize = 4 * 1024;
+/// Bytes that are read before other tasks of this worker get a turn.
+const TURN_LEN: usize = 1024 * 1024;
 /// Bytes that the kernel may hold without having sent them: more would only wait there.
 const NOT_SENT_LIMIT: u32 = 128 * 1024;
 /// Round trip from which on the way is a long one, on which packets get lost for no fault of ours.
@@ -41,6 +43,8 @@ const CONGESTION_CONTROL: &[u8] = b"bbr";
 pub(crate) struct SshSocket {
     shared: Arc<Shared>,
     ahead: Ahead,
+    /// Bytes read since others had a turn.
+    turn: usize,
 }
 
 /// Bytes read beyond those asked for.
@@ -116,6 +120,7 @@ impl SshSocket {
                 buffer: Box::new([0; AHEAD_LEN]),
                 unread: 0..0,
             },
+            turn: 0,
         })
     }
 
@@ -217,13 +222,22 @@ impl AsyncRead for SshSocket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { shared, ahead } = &mut *self;
+        let Self {
+            shared,
+            ahead,
+            turn,
+        } = &mut *self;
         if !ahead.unread.is_empty() {
             let taken = buf.remaining().min(ahead.unread.len());
             let end = ahead.unread.start + taken;
             buf.put_slice(&ahead.buffer[ahead.unread.start..end]);
             ahead.unread.start = end;
             return Poll::Ready(Ok(()));
+        }
+        if *turn >= TURN_LEN {
+            *turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         loop {
             std::task::ready!(shared.stream.poll_read_ready(cx))?;
@@ -234,6 +248,7 @@ impl AsyncRead for SshSocket {
             ];
             match shared.stream.try_read_vectored(&mut into) {
                 Ok(read) => {
+                    *turn += read;
                     buf.advance(read.min(wanted));
                     ahead.unread = 0..read.saturating_sub(wanted);
                     return Poll::Ready(Ok(()));

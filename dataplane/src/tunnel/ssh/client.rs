@@ -150,6 +150,7 @@ async fn dial_patiently(
     let channel = handle.channel_open_session().await.map_err(ssh)?;
     let id = channel.id();
     let (reading, writing) = channel.split();
+    link.set_packet_len(writing.writable_packet_size().await);
     // There before the gateway may send flows.
     *inlet.lock() = Some(Inlet(reading));
     writing

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, info};
 
 use super::server::{Admission, serve};
@@ -13,6 +13,7 @@ use super::settings::server_config;
 use crate::identity::PrivateKey;
 use crate::listen::accept;
 use crate::tunnel::window::Budget;
+use crate::workers::Workers;
 
 /// Connections that may be in their handshake, in all.
 const MAX_STRANGERS: usize = 100;
@@ -29,6 +30,7 @@ pub(crate) async fn accept_tunnels<A: Admission>(
     rekey_after: usize,
     admission: Arc<A>,
     budget: Arc<Budget>,
+    workers: Arc<Workers>,
 ) {
     let config = server_config(&host_key, rekey_after);
     let strangers = Strangers::default();
@@ -42,8 +44,11 @@ pub(crate) async fn accept_tunnels<A: Admission>(
         };
         let (config, admission) = (Arc::clone(&config), Arc::clone(&admission));
         let budget = Arc::new(Budget::within(Arc::clone(&budget), TUNNEL_BUDGET));
-        tokio::spawn(async move {
-            let served = serve(config, stream, address, admission, budget, permit).await;
+        workers.idlest().spawn(async move {
+            let served = match TcpStream::from_std(stream) {
+                Ok(stream) => serve(config, stream, address, admission, budget, permit).await,
+                Err(error) => Err(russh::Error::from(error).into()),
+            };
             match served {
                 Ok(()) => debug!(peer = %address, "ssh connection closed"),
                 Err(error) => info!(peer = %address, %error, "ssh connection ended"),

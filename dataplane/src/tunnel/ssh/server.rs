@@ -76,6 +76,7 @@ pub(super) async fn serve<A: Admission, P>(
         established_tx: Some(established_tx),
         admitted: None,
         channel: None,
+        packet_len: 0,
         link: None,
     };
     let session = async { server::run_stream(config, socket, handler).await?.await };
@@ -102,6 +103,8 @@ struct Handler<A: Admission> {
     established_tx: Option<oneshot::Sender<()>>,
     admitted: Option<Arc<Admitted>>,
     channel: Option<(ChannelId, Inlet)>,
+    /// Bytes of an ssh packet that the forwarder takes.
+    packet_len: usize,
     link: Option<Link>,
 }
 
@@ -126,6 +129,7 @@ impl<A: Admission> Handler<A> {
                 cutter.cut();
             }
         });
+        link.set_packet_len(self.packet_len);
         self.link = Some(link.clone());
         let carrier = ServerCarrier {
             handle,
@@ -220,7 +224,8 @@ impl<A: Admission> server::Handler for Handler<A> {
         let id = channel.id();
         // Dropping the reply refuses a second one.
         if self.admitted.is_some() && self.channel.is_none() {
-            let (reading, _) = channel.split();
+            let (reading, writing) = channel.split();
+            self.packet_len = writing.writable_packet_size().await;
             self.channel = Some((id, Inlet(reading)));
             reply.accept().await;
         }

@@ -11,6 +11,7 @@ use russh::{
 };
 
 use crate::identity::PrivateKey;
+use crate::tunnel::frame::MAX_PACKET_LEN;
 
 /// The subsystem that carries flows. Another protocol gets another name.
 pub const SUBSYSTEM: &str = "flows-v1@extconn.submariner.io";
@@ -31,8 +32,8 @@ const MISSED_KEEPALIVES: usize = 3;
 
 /// Bytes that may be on their way in one connection: 1 Gbit/s at 250 ms, or twice as much at half.
 const WINDOW: u32 = 32 * 1024 * 1024;
-/// Payload of one ssh packet, which is one frame; larger ones are slower (RFC 4253 section 6.1).
-const PACKET: u32 = 32 * 1024;
+/// Payload of one ssh packet, which is one frame: as large as the library allows.
+const PACKET: u32 = MAX_PACKET_LEN as u32;
 
 const IDENTIFICATION: SshId = SshId::Standard(Cow::Borrowed("SSH-2.0-extconn"));
 
