@@ -34,7 +34,7 @@ unit: prerequisites ## Run the tests that need no lab.
 fuzz: prerequisites ## Fuzz for a short time what comes out of a tunnel.
 	.ci/fuzz
 
-bench: bench-program ## Measure beside a plain proxy and OpenSSH, about 25 minutes, and rewrite docs/benchmarks.md.
+bench: bench-program ## Measure beside a plain proxy and OpenSSH, half an hour, and rewrite docs/benchmarks.md.
 	@echo "Measuring in network namespaces of its own. Let nothing else run on this machine."
 	$(BENCH) run --write $(PAGE)
 	$(BENCH) streams --write $(PAGE)
