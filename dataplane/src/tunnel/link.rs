@@ -2,7 +2,8 @@
 //! holds up nobody. Knows nothing of ssh: bytes come in through [`Link::on_bytes`], and what goes
 //! out is fetched by a writer when the socket has room, the urgent first.
 
-use std::collections::HashMap;
+mod table;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -21,6 +22,7 @@ use super::outbox::{Outbox, OutboxFull};
 use super::reason::Reason;
 use super::request::OpenRequest;
 use super::window::{Budget, Overrun};
+use table::Table;
 
 /// Flows that may be open in one tunnel.
 pub const MAX_FLOWS: usize = 65_536;
@@ -111,15 +113,6 @@ pub(crate) struct LinkShared {
     going_away: AtomicBool,
     closed: CancellationToken,
     why_closed: OnceLock<String>,
-}
-
-#[derive(Default)]
-struct Table {
-    flows: HashMap<FlowId, Arc<Flow>>,
-    last_opened: FlowId,
-    closed: bool,
-    /// The other end is going away.
-    retired: bool,
 }
 
 impl Link {
@@ -297,25 +290,6 @@ impl Link {
 fn data_len(packet: usize) -> u32 {
     let packet = packet.clamp(COMMON_PACKET_LEN, MAX_PACKET_LEN);
     u32::try_from(packet - HEADER_LEN).expect("a packet has less than 64 KiB")
-}
-
-impl Table {
-    /// The next number of this side that no flow has.
-    fn free_id(&mut self, side: Side) -> Option<FlowId> {
-        if self.flows.len() >= MAX_FLOWS {
-            return None;
-        }
-        loop {
-            self.last_opened = match (self.last_opened.checked_add(2), side) {
-                (Some(2), Side::Dialler) | (None, Side::Dialler) => 1,
-                (None, Side::Listener) => 2,
-                (Some(next), _) => next,
-            };
-            if !self.flows.contains_key(&self.last_opened) {
-                return Some(self.last_opened);
-            }
-        }
-    }
 }
 
 impl LinkShared {
