@@ -296,7 +296,7 @@ fn measure_both(scenario: &Scenario, count: usize) -> Result<[Measured; 2]> {
     story::await_ready(scenario)?;
     let in_turn = measure(scenario, Coming::InTurn, count)?;
     eprintln!("{}", in_turn.row(Coming::InTurn));
-    let together = measure(scenario, Coming::Together, count.div_ceil(5).max(20))?;
+    let together = measure(scenario, Coming::Together, count.min(200))?;
     Ok([in_turn, together])
 }
 

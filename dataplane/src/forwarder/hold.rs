@@ -11,8 +11,9 @@ use tokio::time::Instant;
 pub(super) const HOLD: Duration = Duration::from_secs(2);
 
 /// Pods may be on their way for this long after others came. Kubernetes' EndpointSlice
-/// controller that has not seen its own last write waits for 1 s before the next, then for 2 s.
-const SETTLING: Duration = Duration::from_secs(5);
+/// controller that has not seen its own last write waits for 1 s before the next, then for 2 s,
+/// then for 4 s.
+const SETTLING: Duration = Duration::from_secs(20);
 
 /// Longest that a connection waits for its pod, however many others come.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -90,11 +91,10 @@ mod tests {
     #[test]
     fn a_connection_is_held_for_as_long_as_its_pod_may_be_on_its_way() {
         check(60, 0, 2);
-        check(3, 0, 2);
-        check(2, 0, 3);
-        check(0, 0, 5);
-        check(0, 1, 6);
-        check(0, 5, 10);
+        check(18, 0, 2);
+        check(17, 0, 3);
+        check(12, 0, 8);
+        check(4, 0, 10);
         check(0, 9, 10);
     }
 
