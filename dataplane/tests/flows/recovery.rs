@@ -2,16 +2,7 @@
 
 use std::io::ErrorKind;
 
-use extconn_dataplane::forwarder::TunnelState;
-use tokio::time::timeout;
-
-use crate::world::{PATIENCE, SOURCE_IP_1, World, read_to_end, start_gateway};
-
-async fn tunnel_is_down(world: &World) {
-    let mut report = world.forwarder.report();
-    let down = report.wait_for(|report| report.tunnels[&SOURCE_IP_1].state == TunnelState::Down);
-    timeout(PATIENCE, down).await.unwrap().unwrap();
-}
+use crate::world::{World, read_to_end, start_gateway};
 
 #[tokio::test]
 async fn a_gateway_that_went_away_and_came_back_is_used_again() {
@@ -23,7 +14,7 @@ async fn a_gateway_that_went_away_and_came_back_is_used_again() {
     let reset = Err((ErrorKind::ConnectionReset, 0));
     assert_eq!(read_to_end(&mut client).await, reset);
     assert_eq!(read_to_end(&mut server).await, reset);
-    tunnel_is_down(&world).await;
+    world.tunnel_is_down().await;
     world.gateway = start_gateway(&world.network, &world.host_key, "172.30.0.1:2022")
         .await
         .into();
@@ -47,7 +38,7 @@ async fn a_path_that_went_dead_is_noticed_and_its_flows_are_reset() {
     assert_eq!(read_to_end(&mut server).await, reset);
     let noticed = began.elapsed();
     assert!(noticed.as_secs() < 6, "noticed after {noticed:?}");
-    tunnel_is_down(&world).await;
+    world.tunnel_is_down().await;
     world
         .network
         .gateway

@@ -141,6 +141,7 @@ async fn what_a_lost_tunnel_breaks_is_counted() {
     drop(std::mem::replace(&mut world.gateway, another.into()));
     read_to_end(&mut client).await.unwrap_err();
     counted(&world, "tunnel_lost", 1).await;
+    world.tunnel_is_down().await;
     let held = refused(&world, "no_tunnel").await;
     assert!(held > Duration::from_secs(1), "held for {held:?}");
 }

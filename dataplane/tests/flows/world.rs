@@ -168,6 +168,14 @@ impl World {
         timeout(PATIENCE, up).await.unwrap().unwrap();
     }
 
+    /// The last of its connections is known to be lost.
+    pub async fn tunnel_is_down(&self) {
+        let mut report = self.forwarder.report();
+        let down =
+            report.wait_for(|report| report.tunnels[&SOURCE_IP_1].state == TunnelState::Down);
+        timeout(PATIENCE, down).await.unwrap().unwrap();
+    }
+
     /// A connection of a pod to what the forwarder listens on.
     pub async fn pod_connects(&self, pod: Ipv4Addr) -> TcpStream {
         self.try_pod_connects(pod).await.unwrap()
