@@ -135,6 +135,7 @@ async fn what_a_peer_or_a_change_breaks_is_counted() {
 #[tokio::test]
 async fn what_a_lost_tunnel_breaks_is_counted() {
     let mut world = World::start().await;
+    world.both_tunnels_are_up().await;
     let target = world.target().await;
     let (mut client, _server) = world.flow(&target).await;
     let another = start_gateway(&world.network, &world.host_key, "172.30.0.1:2023").await;

@@ -168,6 +168,17 @@ impl World {
         timeout(PATIENCE, up).await.unwrap().unwrap();
     }
 
+    /// Both of its connections are, and not only the first.
+    pub async fn both_tunnels_are_up(&self) {
+        let both = async {
+            let counts = || self.forwarder.tunnel_counts();
+            while counts().values().map(|count| count.connects).sum::<u64>() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, both).await.unwrap();
+    }
+
     /// The last of its connections is known to be lost.
     pub async fn tunnel_is_down(&self) {
         let mut report = self.forwarder.report();
