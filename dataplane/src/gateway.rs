@@ -98,6 +98,7 @@ pub enum ApplyError {
 /// then; see [`Gateway::remove_rules`].
 pub struct Gateway {
     shared: Arc<Shared>,
+    workers: Arc<Workers>,
     keeper: Keeper,
     _reporting: AbortOnDropHandle<()>,
     address: SocketAddrV4,
@@ -108,7 +109,6 @@ pub struct Gateway {
 /// What the gateway's tasks share. They hold it, so it must not hold what ends them: that is done
 /// by [`Gateway`]'s end.
 struct Shared {
-    workers: Arc<Workers>,
     policy: ArcSwap<GatewayPolicy>,
     accepting: Mutex<Option<AbortOnDropHandle<()>>>,
     relays: Mutex<Relays>,
@@ -130,7 +130,6 @@ impl Gateway {
         };
         let workers = Arc::new(Workers::start());
         let shared = Arc::new(Shared {
-            workers: Arc::clone(&workers),
             policy: ArcSwap::default(),
             accepting: Mutex::default(),
             relays: Mutex::default(),
@@ -142,7 +141,7 @@ impl Gateway {
         if let Err(error) = &listener {
             shared.publish_ssh(options.listen, SshState::failed(options.listen, error));
         }
-        let opener = Arc::clone(&shared);
+        let (opener, to_workers) = (Arc::clone(&shared), Arc::clone(&workers));
         let accepting = tokio::spawn(async move {
             accept_tunnels(
                 opener.listen_patiently(options.listen, listener).await,
@@ -150,7 +149,7 @@ impl Gateway {
                 options.rekey_after,
                 opener,
                 Arc::new(Budget::new(options.window_budget)),
-                workers,
+                to_workers,
             )
             .await;
         });
@@ -159,6 +158,7 @@ impl Gateway {
         let reporting = tokio::spawn(report_rules(Arc::clone(&shared), keeper.state()));
         Self {
             shared,
+            workers,
             keeper,
             _reporting: AbortOnDropHandle::new(reporting),
             address: SocketAddrV4::new(*options.listen.ip(), port),
@@ -257,7 +257,7 @@ impl Drop for Gateway {
         self.shared.relays.lock().close_others(&BTreeSet::new());
         self.shared.tunnels.retire();
         self.shared.tunnels.cut_unless(|_, _| false);
-        self.shared.workers.stop();
+        self.workers.stop();
     }
 }
 

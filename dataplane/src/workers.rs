@@ -1,14 +1,14 @@
-//! Threads that carry, each with an event loop of its own. A tunnel and all flows in it live on one of
-//! them: what one task hands to the next is in this processor's cache, and nobody has to be
-//! woken on another.
+//! Threads that carry, each with an event loop of its own. A tunnel and all flows in it live on one
+//! of them: what one task hands to the next is in this processor's cache, and nobody has to be woken
+//! on another.
 
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-/// Turns of tasks after which sockets are looked at, also while more tasks are ready: each of a busy
-/// flow moves up to a mebibyte, and whoever comes meanwhile waits.
+/// Turns of tasks after which sockets are looked at, also while more tasks are ready: in each up to a
+/// mebibyte is moved, and whoever comes meanwhile waits.
 const EVENT_INTERVAL: u32 = 8;
 
 /// One thread for each processor that this process may use.
