@@ -14,14 +14,20 @@ pub enum LogFormat {
     Json,
 }
 
+/// What libraries log unless they are asked for by name. Every retry of a watch is a line of ours
+/// too; the library's own repeats it without context, and strangers can bring it about.
+const LIBRARIES: &str = "kube_client=off,kube_runtime=off,russh=error";
+
 /// Sends log events to standard error. `RUST_LOG` chooses what is logged; without it, everything
 /// from `info` up.
 ///
 /// Call it once, before the first event: a second call does nothing.
 pub fn init(format: LogFormat) {
-    // Every retry of a watch is a line of ours too; the library's own repeats it without context.
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=off,russh=error"));
+    let chosen = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let chosen = if chosen.is_empty() { "info" } else { &chosen };
+    // Of two directives for one target the later one holds.
+    let filter = EnvFilter::try_new(format!("{LIBRARIES},{chosen}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("{LIBRARIES},info")));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
