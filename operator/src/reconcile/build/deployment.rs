@@ -212,7 +212,7 @@ fn container(key: &NamespacedName, http_port: u16, settings: &Settings) -> Conta
 fn resources() -> ResourceRequirements {
     ResourceRequirements {
         requests: Some(BTreeMap::from([
-            ("cpu".into(), Quantity("20m".into())),
+            ("cpu".into(), Quantity("100m".into())),
             ("memory".into(), Quantity("32Mi".into())),
         ])),
         ..ResourceRequirements::default()
