@@ -41,7 +41,8 @@ use hold::Held;
 use recent::Recent;
 
 pub use crate::tunnel::pool::TunnelCounts;
-pub use config::{ForwarderConfig, GatewayEndpoint, Peers, Pod};
+pub use config::{ForwarderConfig, GatewayEndpoint, LookedUp, Peers, Pod};
+pub use hold::Strangers;
 pub use recent::{Opened, Outcome};
 pub use report::{ForwarderReport, TunnelReport, TunnelState};
 
@@ -120,7 +121,7 @@ struct Shared {
     report_tx: watch::Sender<ForwarderReport>,
 }
 
-/// Who may connect, and when the last of the pods came.
+/// Who may connect, and when the last of the pods came or was known to be on its way.
 struct Seen {
     peers: Peers,
     pods_came: Instant,
@@ -135,10 +136,11 @@ impl Seen {
     }
 
     fn replace(&mut self, peers: Peers) {
-        let is_new = |address| !self.peers.pods.contains_key(address);
-        if peers.pods.keys().any(is_new) {
+        if peers.have_come_since(&self.peers) {
             self.pods_came = Instant::now();
         }
+        let coming = peers.coming.map(Instant::from_std);
+        self.pods_came = coming.map_or(self.pods_came, |coming| coming.max(self.pods_came));
         self.peers = peers;
     }
 }
@@ -202,6 +204,11 @@ impl Forwarder {
     /// State, which changes as things happen.
     pub fn report(&self) -> watch::Receiver<ForwarderReport> {
         self.shared.report_tx.subscribe()
+    }
+
+    /// Who waits for somebody to say which pod it is; changes as addresses come and go.
+    pub fn strangers(&self) -> watch::Receiver<Strangers> {
+        self.shared.strangers.subscribe()
     }
 
     /// Counts since the start.

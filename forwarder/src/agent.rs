@@ -22,6 +22,7 @@ use tracing::{error, info, warn};
 
 use crate::args::Args;
 use crate::build::{self, Plan};
+use crate::lookup::Lookups;
 use crate::metrics::Meters;
 use crate::peers;
 use crate::pods::Pods;
@@ -34,6 +35,14 @@ const APPLY_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait for the API server to take the replica's entry out of the status at the end.
 const WITHDRAW_DEADLINE: Duration = Duration::from_secs(3);
 
+/// Clients of the Kubernetes API.
+pub struct Clients {
+    /// For what this replica needs.
+    pub own: Client,
+    /// For questions that anybody who connects can bring about.
+    pub rationed: Client,
+}
+
 /// The views, the data plane, and what was last done with them.
 pub struct Agent {
     http_port: u16,
@@ -44,6 +53,7 @@ pub struct Agent {
     object: View<ForwarderObject>,
     node_addresses: View<ConfigMap>,
     pods: Pods,
+    lookups: Lookups,
     name: String,
     publisher: Publisher<ForwarderObject>,
     publishing: tokio::task::JoinHandle<()>,
@@ -71,16 +81,23 @@ impl Agent {
         args: &Args,
         plane: Arc<Forwarder>,
         public_key: PublicKey,
-        client: &Client,
+        clients: Clients,
         bell: view::Bell,
         readiness_tx: watch::Sender<Readiness>,
         meters: Arc<Meters>,
     ) -> Self {
+        let client = &clients.own;
         let forwarders: Api<ForwarderObject> = Api::namespaced(client.clone(), &args.pod_namespace);
         let manager = names::field_manager::forwarder(&args.pod_name);
         let publisher = Publisher::new(forwarders, manager);
         let (told_tx, told) = watch::channel(Told::new());
         let (heard_tx, heard) = watch::channel(Heard::new());
+        let lookups = Lookups::start(
+            clients.rationed,
+            bell.clone(),
+            meters.clone(),
+            plane.strangers(),
+        );
         let publishing = tokio::spawn(publisher.clone().keep(told, heard, only_replica));
         Self {
             http_port: args.http_port,
@@ -103,6 +120,7 @@ impl Agent {
                 |_| (),
                 bell.clone(),
             ),
+            lookups,
             pods: Pods::new(client.clone(), bell),
             name: args.forwarder.clone(),
             publisher,
@@ -159,6 +177,7 @@ impl Agent {
             .map(|s| s.service.namespace.as_str())
             .collect();
         self.pods.follow(&namespaces);
+        self.lookups.follow(&plan.sources);
         self.plan = Some(plan);
     }
 
@@ -241,7 +260,13 @@ impl Agent {
             return;
         };
         let slices = self.pods.slices();
-        let sighting = peers::sighting(slices.iter().map(Arc::as_ref), &plan.sources, nodes);
+        let found = self.lookups.found();
+        let slices = slices.iter().map(Arc::as_ref);
+        let mut sighting = peers::sighting(slices, &found, &plan.sources, nodes);
+        sighting.peers.coming = self.lookups.coming();
+        let looked_up = &sighting.peers.looked_up;
+        let known = found.into_keys().filter(|a| !looked_up.contains_key(a));
+        self.lookups.forget(known);
         if sighting == self.sighting {
             return;
         }

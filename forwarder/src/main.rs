@@ -5,6 +5,7 @@ mod args;
 mod build;
 mod dial;
 mod inquiry;
+mod lookup;
 mod metrics;
 mod peers;
 mod pods;

@@ -22,8 +22,38 @@ pub struct Meters {
     disputed: Gauge,
     tunnels: Family<SourceIp, Gauge>,
     open_flows: Gauge,
+    lookups: Family<LookupResult, Counter<u64, AtomicU64>>,
     /// Configurations that could not be put into effect.
     pub apply_failures: Counter<u64, AtomicU64>,
+}
+
+/// What came of asking whose an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// A pod of a listed Service.
+    Found,
+    /// Nobody who may connect, or it is not certain.
+    Nobody,
+    /// There was no answer.
+    Failed,
+}
+
+impl Lookup {
+    const ALL: [Self; 3] = [Self::Found, Self::Nobody, Self::Failed];
+
+    fn label(self) -> LookupResult {
+        let result = match self {
+            Self::Found => "found",
+            Self::Nobody => "nobody",
+            Self::Failed => "failed",
+        };
+        LookupResult { result }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LookupResult {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +78,9 @@ impl Meters {
             }
         };
         let meters = Arc::new(Self::default());
+        for result in Lookup::ALL {
+            drop(meters.lookups.get_or_create(&result.label()));
+        }
         let mut registry = Registry::with_prefix("extconn_forwarder");
         registry.register(
             "ready",
@@ -59,6 +92,11 @@ impl Meters {
             "disputed_addresses",
             "Addresses that several pods claim and that are refused",
             meters.disputed.clone(),
+        );
+        registry.register(
+            "lookups",
+            "Questions to the API server whose an address is",
+            meters.lookups.clone(),
         );
         registry.register(
             "tunnel_up",
@@ -92,6 +130,11 @@ impl Meters {
         self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
         self.disputed
             .set(i64::try_from(disputed).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a question whose an address is.
+    pub fn looked_up(&self, result: Lookup) {
+        self.lookups.get_or_create(&result.label()).inc();
     }
 
     /// Notes the state of the tunnels.

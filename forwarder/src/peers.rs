@@ -1,4 +1,4 @@
-//! Pure: who a peer address is, from EndpointSlices.
+//! Pure: who a peer address is, from EndpointSlices and, until they list it, from what was asked.
 //!
 //! Not-ready pods count, since an application may need its database to become ready, and
 //! terminating ones count until they are gone. When it is not certain whose an address is, it is
@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
-use extconn_dataplane::forwarder::{Peers, Pod};
+use extconn_api::NamespacedName;
+use extconn_dataplane::forwarder::{LookedUp, Peers, Pod};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
 use crate::build::Source;
@@ -24,6 +26,21 @@ pub struct Sighting {
     pub disputed: BTreeMap<Ipv4Addr, BTreeSet<String>>,
 }
 
+/// A pod that was found by its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The pod object.
+    pub pod: NamespacedName,
+    /// Its unique ID.
+    pub uid: String,
+    /// The Service that it is behind: of several, the first among the sources.
+    pub service: NamespacedName,
+    /// When the pod was made, or some time before.
+    pub made: Instant,
+    /// When it was asked for.
+    pub asked: Instant,
+}
+
 /// An endpoint's claim that an address belongs to a pod.
 struct Claim<'a> {
     uid: &'a str,
@@ -34,8 +51,10 @@ struct Claim<'a> {
 }
 
 /// Who may connect. A node's address is never a pod's: host-network pods cannot be told apart.
+/// What the slices say of an address counts, and not what was `found`.
 pub fn sighting<'a>(
     slices: impl IntoIterator<Item = &'a EndpointSlice>,
+    found: &BTreeMap<Ipv4Addr, Found>,
     sources: &[Source],
     nodes: &HashSet<Ipv4Addr>,
 ) -> Sighting {
@@ -66,6 +85,25 @@ pub fn sighting<'a>(
         },
         ..Sighting::default()
     };
+    let unlisted = found
+        .iter()
+        .filter(|(address, _)| !claims.contains_key(address) && !nodes.contains(address));
+    for (address, found) in unlisted {
+        let source = sources.iter().find(|s| s.service == found.service);
+        let looked_up = source.map(|source| LookedUp {
+            pod: Pod {
+                name: found.pod.to_string(),
+                uid: found.uid.clone(),
+                source_ip: source.source_ip,
+            },
+            made: found.made,
+            asked: found.asked,
+        });
+        sighting
+            .peers
+            .looked_up
+            .extend(looked_up.map(|looked_up| (*address, looked_up)));
+    }
     for (address, claims) in claims {
         if nodes.contains(&address) {
             continue;

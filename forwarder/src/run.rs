@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Clients};
 use crate::args::Args;
 use crate::inquiry;
 use crate::metrics::Meters;
@@ -27,7 +27,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let config = kube::Config::infer()
         .await
         .context("find out how to reach the Kubernetes API")?;
-    let client = client::bounded(config).context("make a client of the Kubernetes API")?;
+    let clients = clients(config).context("make a client of the Kubernetes API")?;
     // In memory only: there is nothing to steal, and a restart is a new key.
     let key = PrivateKey::generate();
     let public_key = key.public_key();
@@ -42,7 +42,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         &args,
         plane,
         public_key,
-        &client,
+        clients,
         bell,
         readiness_tx,
         meters,
@@ -70,4 +70,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     agent.withdraw().await;
     probes.abort();
     Ok(())
+}
+
+fn clients(config: kube::Config) -> Result<Clients, kube::Error> {
+    Ok(Clients {
+        own: client::bounded(config.clone())?,
+        rationed: client::rationed(config)?,
+    })
 }

@@ -77,7 +77,9 @@ const MATRIX: &[&[&str]] = &[
         PROMETHEUS,
     ],
     &["--set=monitoring.dashboard.enabled=true"],
-    &["--set=rbac.aggregateToView=false,logFormat=text,operator.log=info\\,kube=debug"],
+    &[
+        "--set=rbac.aggregateToView=false,rbac.lookUpPods=false,logFormat=text,operator.log=info\\,kube=debug",
+    ],
 ];
 
 /// All of the matrix at once, where that makes sense.

@@ -96,7 +96,7 @@ impl Shared {
                     self.report_refused_node(address);
                     return Err(Reason::NodePeer);
                 }
-                if let Some(pod) = seen.peers.pods.get(&address) {
+                if let Some(pod) = seen.peers.pod(address, arrived.into_std()) {
                     return Ok(pod.clone());
                 }
                 deadline(arrived, seen.pods_came)

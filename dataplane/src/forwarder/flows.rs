@@ -37,8 +37,7 @@ impl ForwarderFlow {
                 gateway,
             } => {
                 let same_pod = peers
-                    .pods
-                    .get(pod)
+                    .holder(*pod)
                     .is_some_and(|pod| pod.uid == *uid && pod.source_ip == *source_ip);
                 same_pod
                     && !peers.nodes.contains(pod)

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Time that a connection is held whose pod may be on its way here, or whose tunnel is coming back.
@@ -34,25 +34,42 @@ pub(super) fn deadline(arrived: Instant, pods_came: Instant) -> Instant {
 
 /// The places of connections that wait for their pod.
 #[derive(Default)]
-pub(super) struct Held(Mutex<Places>);
+pub(super) struct Held(watch::Sender<Strangers>);
 
-#[derive(Default)]
-struct Places {
-    taken: usize,
-    by_peer: HashMap<Ipv4Addr, usize>,
+/// Addresses from which connections wait until it is known which pod has them.
+#[derive(Clone, Debug, Default)]
+pub struct Strangers {
+    waiting: usize,
+    by_address: HashMap<Ipv4Addr, usize>,
+}
+
+impl Strangers {
+    /// The addresses.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.by_address.keys().copied()
+    }
 }
 
 impl Held {
+    /// Who waits. Hears of addresses that come and go, not of each connection.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Strangers> {
+        self.0.subscribe()
+    }
+
     /// A place for a connection of a peer, free again when it is dropped; `None` if there is none.
     pub(super) fn take(&self, peer: Ipv4Addr) -> Option<Place<'_>> {
-        let mut places = self.0.lock();
-        let of_peer = places.by_peer.get(&peer).copied().unwrap_or(0);
-        if places.taken == MAX_HELD || of_peer == MAX_HELD_OF_A_PEER {
-            return None;
-        }
-        places.taken += 1;
-        places.by_peer.insert(peer, of_peer + 1);
-        Some(Place { held: self, peer })
+        let mut place = None;
+        self.0.send_if_modified(|strangers| {
+            let of_peer = strangers.by_address.get(&peer).copied().unwrap_or(0);
+            if strangers.waiting == MAX_HELD || of_peer == MAX_HELD_OF_A_PEER {
+                return false;
+            }
+            strangers.waiting += 1;
+            strangers.by_address.insert(peer, of_peer + 1);
+            place = Some(Place { held: self, peer });
+            of_peer == 0
+        });
+        place
     }
 }
 
@@ -64,14 +81,18 @@ pub(super) struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut places = self.held.0.lock();
-        places.taken -= 1;
-        if let Some(of_peer) = places.by_peer.get_mut(&self.peer) {
+        self.held.0.send_if_modified(|strangers| {
+            strangers.waiting -= 1;
+            let Some(of_peer) = strangers.by_address.get_mut(&self.peer) else {
+                return false;
+            };
             *of_peer -= 1;
-            if *of_peer == 0 {
-                places.by_peer.remove(&self.peer);
+            let last = *of_peer == 0;
+            if last {
+                strangers.by_address.remove(&self.peer);
             }
-        }
+            last
+        });
     }
 }
 
@@ -107,7 +128,27 @@ mod tests {
         assert!(held.take(other).is_some());
         drop(places);
         assert!(held.take(greedy).is_some());
-        assert!(held.0.lock().by_peer.is_empty());
+        assert_eq!(held.0.borrow().addresses().count(), 0);
+    }
+
+    #[test]
+    fn who_asks_for_strangers_hears_of_addresses_and_not_of_each_connection() {
+        let held = Held::default();
+        let mut strangers = held.subscribe();
+        let peer = Ipv4Addr::new(10, 244, 1, 5);
+        let mut hears = |expect: &[Ipv4Addr]| {
+            let heard = strangers.has_changed().unwrap();
+            let addresses: Vec<_> = strangers.borrow_and_update().addresses().collect();
+            assert_eq!(addresses, expect);
+            heard
+        };
+        let first = held.take(peer);
+        assert!(hears(&[peer]));
+        let second = held.take(peer);
+        drop(first);
+        assert!(!hears(&[peer]));
+        drop(second);
+        assert!(hears(&[]));
     }
 
     #[test]

@@ -251,7 +251,7 @@ pub fn peers() -> Peers {
     };
     Peers {
         pods: [(POD_1, pod(1, SOURCE_IP_1)), (POD_2, pod(2, SOURCE_IP_2))].into(),
-        nodes: [].into(),
+        ..Peers::default()
     }
 }
 

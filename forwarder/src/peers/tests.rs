@@ -62,9 +62,14 @@ fn in_state(mut endpoint: Endpoint, ready: bool, terminating: bool) -> Endpoint 
     endpoint
 }
 
+fn see(slices: &[EndpointSlice], found: &BTreeMap<Ipv4Addr, Found>) -> Sighting {
+    let nodes = HashSet::from([ip("172.30.0.11")]);
+    sighting(slices, found, &sources(), &nodes)
+}
+
 /// What is seen, as `address uid source IP` lines in order of address.
 fn check(slices: &[EndpointSlice], expect: &[&str]) -> Sighting {
-    let sighting = sighting(slices, &sources(), &HashSet::from([ip("172.30.0.11")]));
+    let sighting = see(slices, &BTreeMap::new());
     let mut lines: Vec<_> = sighting
         .peers
         .pods
@@ -212,4 +217,57 @@ fn only_ipv4_addresses_count() {
     v6.address_type = "IPv6".into();
     let strange = slice("web", vec![endpoint("pod.example", "b")]);
     check(&[v6, strange], &[]);
+}
+
+/// A pod `shop/a` at an address, found behind a Service.
+fn found(address: &str, namespace: &str, service: &str) -> BTreeMap<Ipv4Addr, Found> {
+    let found = Found {
+        pod: NamespacedName {
+            namespace: "shop".into(),
+            name: "a".into(),
+        },
+        uid: "a".into(),
+        service: NamespacedName {
+            namespace: namespace.into(),
+            name: service.into(),
+        },
+        made: Instant::now(),
+        asked: Instant::now(),
+    };
+    BTreeMap::from([(ip(address), found)])
+}
+
+#[test]
+fn a_pod_that_was_found_is_looked_up_until_it_is_listed() {
+    let found = found("10.244.1.5", "shop", "jobs");
+    let peers = see(&[], &found).peers;
+    assert!(peers.pods.is_empty());
+    let looked_up = &peers.looked_up[&ip("10.244.1.5")];
+    assert_eq!(looked_up.pod.source_ip, ip(JOBS_IP));
+    assert_eq!(looked_up.asked, found[&ip("10.244.1.5")].asked);
+
+    let stopping = in_state(endpoint("10.244.1.5", "b"), false, true);
+    for listed in [endpoint("10.244.1.5", "a"), stopping] {
+        let peers = see(&[slice("web", vec![listed])], &found).peers;
+        assert!(peers.looked_up.is_empty());
+        assert_eq!(peers.pods[&ip("10.244.1.5")].source_ip, ip(WEB_IP));
+    }
+    let disputed = ["b", "c"].map(|uid| endpoint("10.244.1.5", uid));
+    let peers = see(&[slice("web", disputed.into())], &found).peers;
+    assert!(peers.looked_up.is_empty() && peers.pods.is_empty());
+}
+
+#[test]
+fn what_was_found_is_nobody_without_its_source_and_at_a_nodes_address() {
+    for (address, namespace, service) in [
+        ("10.244.1.5", "shop", "other"),
+        ("10.244.1.5", "evil", "web"),
+        ("172.30.0.11", "shop", "web"),
+    ] {
+        let peers = see(&[], &found(address, namespace, service)).peers;
+        assert!(
+            peers.looked_up.is_empty(),
+            "{address} {namespace}/{service}"
+        );
+    }
 }

@@ -13,6 +13,7 @@ import (
 // firstExchange is how the first connection of a pod's life went. Error is empty if it was answered.
 type firstExchange struct {
 	TookMs float64 `json:"took_ms"`
+	At     float64 `json:"at"` // seconds since 1970
 	Said   string  `json:"said"`
 	Error  string  `json:"error"`
 }
@@ -37,7 +38,11 @@ func report(url string, timeout time.Duration, began time.Time) {
 	var page strings.Builder
 	err := get(&page, url, timeout)
 	took := time.Since(began)
-	exchange := firstExchange{TookMs: float64(took.Microseconds()) / 1000, Said: page.String()}
+	exchange := firstExchange{
+		TookMs: float64(took.Microseconds()) / 1000,
+		At:     float64(time.Now().UnixMicro()) / 1e6,
+		Said:   page.String(),
+	}
 	if err != nil {
 		exchange.Error = err.Error()
 	}

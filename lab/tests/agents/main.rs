@@ -6,6 +6,8 @@
 mod api_server;
 mod neighbours;
 mod outage;
+mod pod;
 mod reasons;
 mod token;
+mod unlisted;
 mod world;

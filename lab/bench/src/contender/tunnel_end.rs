@@ -205,7 +205,7 @@ fn peers(end: &ForwarderEnd) -> Peers {
     });
     Peers {
         pods: pods.collect(),
-        nodes: [].into(),
+        ..Peers::default()
     }
 }
 

@@ -2,17 +2,21 @@
 //!
 //! Each pod starts its clock when it answers the kubelet's first readiness probe, connects at that
 //! moment, and stops it when it has the whole answer. The kubelet tells the API server that the pod
-//! is ready only after that probe: from *Ready* to the answer it is less than what is measured.
+//! is ready, and mostly which address it has, only after that probe, with many pods at once a second
+//! after it: nobody can know the pod before. So there is a second figure, from when a watch says that
+//! the pod is ready.
 //!
 //! `EXTCONN_PODS` says how many pods (1,000 for `make new-pods`); with `EXTCONN_WRITE` the table
 //! goes into that page.
 
 #![allow(clippy::unwrap_used)]
 
+mod ready;
+
 use std::collections::HashMap;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use extconn_lab::AccessLog;
@@ -21,9 +25,12 @@ use extconn_lab::topology::EXTERNAL_PORT;
 use extconn_lab::walkthrough::ask::{cluster, cluster_ok};
 use extconn_lab::walkthrough::scenario::{CONNECTOR_NAMESPACE, Source};
 use extconn_lab::walkthrough::{Scenario, access, dump, removal, story, workload};
+use ready::ReadyPods;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+/// Label of the pods.
+const LABEL: &str = "new";
 /// How long a batch may take from the first pod made to the last answer.
 const BATCH_LIMIT: Duration = Duration::from_secs(240);
 /// The goal for pods that come one after another: 99 of 100 have their answer by then.
@@ -35,7 +42,7 @@ enum Coming {
     /// The next is made when the one before is ready.
     InTurn,
     /// All of a batch at the same moment. Kubernetes' EndpointSlice controller then finds that it
-    /// has not seen its own last write, and waits for a second or two before it tries again.
+    /// has not seen its own last write, and waits for some seconds before it tries again.
     Together,
 }
 
@@ -68,6 +75,8 @@ impl Coming {
 #[derive(Debug, Deserialize)]
 struct First {
     took_ms: f64,
+    /// Seconds since 1970 when it had the answer.
+    at: f64,
     said: String,
     error: String,
 }
@@ -75,8 +84,11 @@ struct First {
 /// The first connections of many pods.
 #[derive(Default)]
 struct Measured {
-    /// One for each pod that was answered, to the right address; sorted in the end.
+    /// One for each pod that was answered, to the right address, from its first probe; sorted in the
+    /// end.
     took: Vec<Duration>,
+    /// The same from when it was ready.
+    from_ready: Vec<Duration>,
     /// What the others say.
     failures: Vec<First>,
     /// Pods with an address that a pod of the other Service had before them.
@@ -86,30 +98,33 @@ struct Measured {
 }
 
 impl Measured {
-    /// The time within which this share of the pods was answered (nearest rank).
-    fn quantile(&self, share: f64) -> Duration {
-        let rank = (share * self.took.len() as f64).ceil() as usize;
-        self.took[rank.clamp(1, self.took.len()) - 1]
-    }
-
     fn row(&self, coming: Coming) -> String {
-        let ms = |share| self.quantile(share).as_secs_f64() * 1000.0;
+        let figures = |sorted| {
+            let [p50, p99, slowest] = [0.5, 0.99, 1.0]
+                .map(|share| format!("{:.0} ms", quantile(sorted, share).as_secs_f64() * 1e3));
+            format!("{p50} | {p99} | {slowest}")
+        };
         format!(
-            "| {} | {} | {} | {:.0} ms | {:.0} ms | {:.0} ms | {} | 0 |\n",
+            "| {} | {} | {} | {} | {} | {} | 0 |\n",
             coming.words(),
             self.took.len() + self.failures.len(),
             self.changed_hands,
-            ms(0.5),
-            ms(0.99),
-            ms(1.0),
+            figures(&self.from_ready),
+            figures(&self.took),
             self.failures.len()
         )
     }
 }
 
+/// The time within which this share of the pods was answered (nearest rank).
+fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
+}
+
 /// Pods behind the Service of a source that connect when they become ready.
 fn pods(source: &Source, coming: Coming, count: usize, url: &str) -> Value {
-    let labels = json!({"app": source.service, "new": "yes"});
+    let labels = json!({"app": source.service, LABEL: "yes"});
     json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
         "metadata": {"namespace": source.namespace, "name": "new"},
@@ -169,15 +184,11 @@ fn until_endpoints(source: &Source, count: usize) -> Result<()> {
     })
 }
 
-/// Waits until all new pods of a source have said how their first connection went.
-fn heard(source: &Source, count: usize) -> Result<Vec<First>> {
-    let logs = [
-        "logs",
-        "-n",
-        &source.namespace,
-        "--selector=new",
-        "--tail=-1",
-    ];
+/// Waits until all new pods of a source have said how their first connection went; with their UIDs.
+fn heard(source: &Source, count: usize) -> Result<Vec<(String, First)>> {
+    let selector = format!("--selector={LABEL}");
+    let of_pods = ["-n", &source.namespace, &selector];
+    let logs = [&["logs", "--prefix", "--tail=-1"], &of_pods[..]].concat();
     let lines = until(
         &format!("{count} pods of {} have spoken", source.namespace),
         || {
@@ -187,8 +198,23 @@ fn heard(source: &Source, count: usize) -> Result<Vec<First>> {
             Ok(spoken.then_some(said.stdout))
         },
     )?;
-    let parse = |line| serde_json::from_str(line).with_context(|| format!("a pod said {line:?}"));
-    lines.lines().map(parse).collect()
+    let names = "-o=jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{\"\\n\"}{end}";
+    let listed = cluster_ok(&[&["get", "pods", names], &of_pods[..]].concat(), "")?;
+    let uids: HashMap<&str, &str> = listed
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    let parse = |line: &str| {
+        let (prefix, said) = line.split_once(' ').context("no prefix")?;
+        let pod = prefix.split('/').nth(1).context("no pod")?;
+        let uid = uids.get(pod).context("no such pod")?;
+        Ok(((*uid).to_owned(), serde_json::from_str(said)?))
+    };
+    let said = lines.lines().map(|line| {
+        let parsed: Result<_> = parse(line);
+        parsed.with_context(|| format!("a pod said {line:?}"))
+    });
+    said.collect()
 }
 
 /// Makes pods behind both Services, hears how their first connections went, takes them away.
@@ -203,10 +229,12 @@ fn one_batch(
         .sources
         .each_ref()
         .map(|source| pods(source, coming, count, url));
+    let ready = ReadyPods::watch(LABEL)?;
     workload::apply(&objects)?;
     for source in &scenario.sources {
-        let selected = ["-n", source.namespace.as_str(), "--selector=new"];
-        let ready = "--for=jsonpath={.status.readyReplicas}=".to_owned() + &count.to_string();
+        let selector = format!("--selector={LABEL}");
+        let selected = ["-n", source.namespace.as_str(), &selector];
+        let all_ready = "--for=jsonpath={.status.readyReplicas}=".to_owned() + &count.to_string();
         let limit = format!("--timeout={}s", BATCH_LIMIT.as_secs());
         cluster_ok(
             &[
@@ -214,12 +242,12 @@ fn one_batch(
                 "-n",
                 &source.namespace,
                 "statefulset/new",
-                &ready,
+                &all_ready,
                 &limit,
             ],
             "",
         )?;
-        for first in heard(source, count)? {
+        for (uid, first) in heard(source, count)? {
             if !first.error.is_empty() {
                 measured.failures.push(first);
                 continue;
@@ -230,9 +258,10 @@ fn one_batch(
                 "not {}: {first:?}",
                 source.source_ip
             );
-            measured
-                .took
-                .push(Duration::from_secs_f64(first.took_ms / 1000.0));
+            let took = Duration::from_secs_f64(first.took_ms / 1000.0);
+            measured.took.push(took);
+            let at = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(first.at);
+            measured.from_ready.push(ready.before(&uid, at)?);
         }
         let addresses = ["get", "pods", "-o=jsonpath={.items[*].status.podIP}"];
         for address in cluster_ok(&[&addresses[..], &selected].concat(), "")?.split_whitespace() {
@@ -287,6 +316,7 @@ fn measure(scenario: &Scenario, coming: Coming, count: usize) -> Result<Measured
         access::list(&seen)
     );
     measured.took.sort();
+    measured.from_ready.sort();
     Ok(measured)
 }
 
@@ -318,7 +348,10 @@ fn the_first_connection_of_a_pod_that_becomes_ready_has_the_right_source_ip() {
     assert_eq!(in_turn.took.len(), count);
     let rows = in_turn.row(Coming::InTurn) + &together.row(Coming::Together);
     println!("{rows}");
-    assert!(in_turn.quantile(0.99) <= GOAL, "over {GOAL:?}:\n{rows}");
+    // Of those that come together it is for the most part how fast this machine starts 50 pods.
+    for sorted in [&in_turn.took, &in_turn.from_ready] {
+        assert!(quantile(sorted, 0.99) <= GOAL, "over {GOAL:?}:\n{rows}");
+    }
     if let Ok(page) = std::env::var("EXTCONN_WRITE") {
         write(&page, &rows);
     }
@@ -329,7 +362,7 @@ fn write(page: &str, rows: &str) {
     let (begin, end) = ("<!-- new-pods: begin -->\n", "<!-- new-pods: end -->");
     let (before, rest) = text.split_once(begin).unwrap();
     let (_, after) = rest.split_once(end).unwrap();
-    let head = "| pods of a Service come | pods | with an address that the other Service's pods had before | p50 | p99 | slowest | failed | wrong address |\n\
-                |---|---|---|---|---|---|---|---|\n";
+    let head = "| pods of a Service come | pods | with an address that the other Service's pods had before | from *Ready*: p50 | p99 | slowest | from the first probe: p50 | p99 | slowest | failed | wrong address |\n\
+                |---|---|---|---|---|---|---|---|---|---|---|\n";
     fs::write(page, format!("{before}{begin}\n{head}{rows}\n{end}{after}")).unwrap();
 }
