@@ -63,11 +63,14 @@ pub fn is_behind(pod: &Pod, service: &Service) -> bool {
     let Some(spec) = &service.spec else {
         return false;
     };
-    let selector = spec.selector.iter().flatten();
-    let mut labels = selector.clone();
-    selector.count() > 0
+    let Some(selector) = &spec.selector else {
+        return false;
+    };
+    !selector.is_empty()
         && spec.type_.as_deref() != Some("ExternalName")
-        && labels.all(|(label, value)| pod.labels().get(label) == Some(value))
+        && selector
+            .iter()
+            .all(|(label, value)| pod.labels().get(label) == Some(value))
 }
 
 #[cfg(test)]

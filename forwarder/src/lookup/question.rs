@@ -13,7 +13,7 @@ use futures::future::{ready, try_join_all};
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{ListParams, ObjectMeta, WatchEvent, WatchParams};
+use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Error, ResourceExt};
 use parking_lot::Mutex;
@@ -57,24 +57,13 @@ impl Questions {
 
     /// Whose an address is; `None` if no listed Service's, or if it is not certain.
     pub async fn whose(&self, address: Ipv4Addr) -> Result<Option<Found>, Error> {
-        let answer = match self.listed(&answer::with_address(address)).await {
-            Ok(listed) => match answer::only_live(listed) {
-                Some(pod) => self.confirm(&pod.metadata, address).await,
-                None => Ok(None),
-            },
-            Err(error) => Err(error),
-        };
+        let answer = self.look_up(address).await;
         self.counted(answer)
     }
 
     /// What is to be known now of a pod that was found.
     pub async fn again(&self, found: &Found, address: Ipv4Addr) -> Result<Option<Found>, Error> {
-        let pod = ObjectMeta {
-            namespace: Some(found.pod.namespace.clone()),
-            name: Some(found.pod.name.clone()),
-            ..ObjectMeta::default()
-        };
-        let answer = self.confirm(&pod, address).await;
+        let answer = self.confirm(&found.pod, address).await;
         self.counted(answer)
     }
 
@@ -142,11 +131,25 @@ impl Questions {
         answer
     }
 
-    /// What is relied on, from the API server's store: a list may be from a cache.
-    async fn confirm(&self, pod: &ObjectMeta, address: Ipv4Addr) -> Result<Option<Found>, Error> {
-        let (Some(namespace), Some(name)) = (&pod.namespace, &pod.name) else {
+    async fn look_up(&self, address: Ipv4Addr) -> Result<Option<Found>, Error> {
+        let listed = self.listed(&answer::with_address(address)).await?;
+        let Some(PartialObjectMeta { metadata, .. }) = answer::only_live(listed) else {
             return Ok(None);
         };
+        let (Some(namespace), Some(name)) = (metadata.namespace, metadata.name) else {
+            return Ok(None);
+        };
+        self.confirm(&NamespacedName { namespace, name }, address)
+            .await
+    }
+
+    /// What is relied on, from the API server's store: a list may be from a cache.
+    async fn confirm(
+        &self,
+        key: &NamespacedName,
+        address: Ipv4Addr,
+    ) -> Result<Option<Found>, Error> {
+        let NamespacedName { namespace, name } = key;
         let asked = Instant::now();
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let pod = self.heard(namespace, pods.get_opt(name).await)?;
@@ -165,10 +168,7 @@ impl Questions {
                 let made =
                     answer::age(&pod, Timestamp::now()).and_then(|age| asked.checked_sub(age));
                 return Ok(pod.uid().zip(made).map(|(uid, made)| Found {
-                    pod: NamespacedName {
-                        namespace: namespace.clone(),
-                        name: name.clone(),
-                    },
+                    pod: key.clone(),
                     uid,
                     service: service.clone(),
                     made,
