@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use futures::stream::{self, StreamExt};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -17,10 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Most bytes that are read of an answer.
 const MOST_RECEIVED: u64 = 16 * 1024;
 
+/// How many connections there are at once.
+const AT_ONCE: usize = 16;
+
 /// What to dial.
 #[derive(Clone, Debug, Args)]
 pub struct DialArgs {
-    /// Names or addresses to dial, in this order
+    /// Names or addresses to dial
     #[arg(required = true, value_name = "HOST:PORT")]
     pub to: Vec<String>,
 
@@ -72,12 +76,14 @@ pub enum End {
     Failed,
 }
 
-/// Dials one address after the other and writes a line for each.
+/// Dials the addresses, several at once, and writes a line for each in their order.
 ///
 /// Errors if the lines cannot be written; a dial that fails is a line like any other.
 pub async fn dial(args: &DialArgs) -> io::Result<()> {
-    for to in &args.to {
-        let line = serde_json::to_string(&dial_one(to, args).await)?;
+    let dials = args.to.iter().map(|to| dial_one(to, args));
+    let mut lines = stream::iter(dials).buffered(AT_ONCE);
+    while let Some(dialled) = lines.next().await {
+        let line = serde_json::to_string(&dialled)?;
         let mut out = io::stdout();
         writeln!(out, "{line}")?;
         out.flush()?;

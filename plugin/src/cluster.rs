@@ -179,7 +179,8 @@ fn explain(error: &kube::Error) -> Failure {
             };
             match status.code {
                 401 => failure.next("log in again, or name another user with --user"),
-                403 => failure.next("ask a cluster administrator for the verb and resource named above, or use --as"),
+                // Quotas and admission say so too, and no permission helps.
+                403 if status.message.contains("cannot ") => failure.next("ask a cluster administrator for the verb and resource named above, or use --as"),
                 _ => failure,
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Nothing is called proven that was not seen: see [`hop`].
 
+mod behind;
 pub(crate) mod dialled;
 #[cfg(test)]
 mod fixtures;
@@ -9,6 +10,7 @@ mod hop;
 mod in_front;
 mod objects;
 mod observe;
+mod path;
 pub(crate) mod pod_run;
 pub(crate) mod probe_pod;
 mod render;
@@ -16,33 +18,32 @@ mod replica;
 mod rules;
 mod seen;
 mod source;
+mod stale;
 mod target;
+mod target_login;
 mod tunnels;
 mod watch;
 mod way_in;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use extconn_api::ExternalService;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::api::Api;
+use tokio::sync::Mutex;
 
 use crate::cli::ssh::SshArgs;
 use crate::cli::{ConnectorNamespace, duration, output};
-use crate::cluster::gateway_hosts::{self, GatewayHost};
+use crate::cluster::gateway_hosts;
 use crate::cluster::{Cluster, installation};
 use crate::expose::service_key;
 use crate::failure::{Exit, Failure};
 use crate::host::ssh::{MayAsk, Ssh};
 use crate::invocation::Invocation;
 use crate::status::observe as status_observe;
-use crate::terminal::progress::Step;
-use hop::{Hop, Outcome, PathReport, Stretch, TestReport};
-use observe::Observed;
-use way_in::Tables;
+use hop::{PathReport, TestReport};
+use pod_run::Made;
+use target_login::TargetLogin;
 
 /// Arguments of `test`.
 #[derive(Args, Debug)]
@@ -75,7 +76,7 @@ pub(crate) struct TestArgs {
     #[arg(long, value_enum, default_value_t)]
     direction: Direction,
     /// Path at which the external server answers HTTP with the caller's address.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = echo_path)]
     echo: Option<String>,
     /// Login on the external server by ssh, to see there who comes, and to connect to the Services.
     #[arg(long, value_name = "DESTINATION", value_parser = crate::init::destination)]
@@ -122,6 +123,15 @@ enum Form {
     Junit,
 }
 
+/// Checks the path of an echo endpoint.
+fn echo_path(text: &str) -> Result<String, String> {
+    if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no path: write one such as /whoami"))
+    }
+}
+
 /// What the user asked for.
 pub(crate) struct Asked<'a> {
     egress: bool,
@@ -131,26 +141,57 @@ pub(crate) struct Asked<'a> {
     pod: bool,
     timeout: Duration,
     /// Login on the target, if the user lent one.
-    target: Option<Ssh>,
+    target: Option<TargetLogin>,
     /// How to run ssh.
     pub(crate) ssh: &'a SshArgs,
     /// Whether ssh may ask.
     pub(crate) may_ask: MayAsk,
     /// Value of the label on everything that this run makes.
     run: String,
+    /// What it has made.
+    made: Made,
+    /// Whether only the way in was asked for.
+    only_ingress: bool,
+    /// The logins on gateway hosts, by destination, or why there is none.
+    logins: Mutex<BTreeMap<String, Result<Ssh, String>>>,
+}
+
+impl Asked<'_> {
+    /// The login on the target of this object, if the user lent one.
+    fn target_of(&self, object: &ExternalService) -> Option<&TargetLogin> {
+        let target = self.target.as_ref();
+        target.filter(|login| login.is_on(&object.spec.target_ip))
+    }
 }
 
 /// Proves, prints, and takes away what it made, also when interrupted.
 pub(crate) async fn run(invocation: &Invocation, args: TestArgs) -> Result<(), Failure> {
-    let cluster = Cluster::connect(&invocation.kubectl).await?;
+    let cluster = invocation
+        .interrupt
+        .unless(Cluster::connect(&invocation.kubectl))
+        .await?;
     let may_ask = if invocation.terminal.can_ask {
         MayAsk::Yes
     } else {
         MayAsk::No
     };
+    let scope = status_observe::Scope {
+        namespace: (!args.all_namespaces).then(|| cluster.namespace.clone()),
+        name: args.name.clone(),
+    };
+    let found = invocation
+        .interrupt
+        .unless(status_observe::external_services(&cluster, &scope))
+        .await?;
+    if found.is_empty() {
+        let place = scope.place();
+        return Err(Failure::failed(format!("there is no ExternalService in {place}"))
+            .next("name another namespace with -n, or take all with -A; `kubectl extconn expose` makes one"));
+    }
+    let targets: BTreeSet<&String> = found.iter().map(|es| &es.spec.target_ip).collect();
     let target = match &args.target_ssh {
         Some(destination) => {
-            let login = Ssh::log_in(destination, &args.ssh, may_ask);
+            let login = target_login::log_in(destination, &args.ssh, may_ask, targets.len() > 1);
             Some(invocation.interrupt.unless(login).await?)
         }
         None => None,
@@ -170,43 +211,15 @@ pub(crate) async fn run(invocation: &Invocation, args: TestArgs) -> Result<(), F
             jiff::Timestamp::now().as_microsecond(),
             std::process::id()
         ),
+        made: Made::default(),
+        only_ingress: args.direction == Direction::Ingress,
+        logins: Mutex::default(),
     };
-    let scope = status_observe::Scope {
-        namespace: (!args.all_namespaces).then(|| cluster.namespace.clone()),
-        name: args.name.clone(),
-    };
-    let found = status_observe::external_services(&cluster, &scope).await?;
-    if found.is_empty() {
-        return Err(Failure::failed("there is no ExternalService to test")
-            .next("make one with `kubectl extconn expose`"));
-    }
-    let namespaces: BTreeSet<String> = found
-        .iter()
-        .flat_map(|es| {
-            es.spec
-                .sources
-                .iter()
-                .map(|source| service_key(es, source).namespace)
-        })
-        .collect();
-    if asked.pod && asked.egress {
-        for namespace in &namespaces {
-            // Whoever may not list them can still test.
-            if let Err(failure) = pod_run::remove_stale(&cluster, namespace).await {
-                tracing::warn!("{}", failure.message());
-            }
-        }
-    }
-    let result = invocation
-        .interrupt
-        .unless(prove_all(invocation, &args, &asked, &cluster, found))
-        .await;
-    if asked.pod && asked.egress {
-        for namespace in &namespaces {
-            if let Err(failure) = pod_run::remove(&cluster, namespace, &asked.run).await {
-                invocation.terminal.complain(&failure);
-            }
-        }
+    let proving = prove_all(invocation, &args, &asked, &cluster, found);
+    let result = invocation.interrupt.unless(proving).await;
+    let left = pod_run::remove_all(&cluster, &asked.made).await;
+    for failure in &left {
+        invocation.terminal.complain(failure);
     }
     let report = result?;
     invocation.terminal.print(&match args.output {
@@ -214,7 +227,7 @@ pub(crate) async fn run(invocation: &Invocation, args: TestArgs) -> Result<(), F
         Form::Json => output::json(&report),
         Form::Junit => render::junit(&report),
     })?;
-    if report.success {
+    if report.success && left.is_empty() {
         Ok(())
     } else {
         Err(Failure::silent(Exit::Failed))
@@ -228,86 +241,38 @@ async fn prove_all(
     cluster: &Cluster,
     found: Vec<ExternalService>,
 ) -> Result<TestReport, Failure> {
+    if asked.pod && asked.egress {
+        remove_stale(cluster, &found).await;
+    }
     let connector = installation::connector_namespace(cluster, &args.connector).await?;
     let known = gateway_hosts::list(cluster, &connector).await?;
     let mut paths = Vec::new();
     for object in found {
-        let seen = observe::observe(cluster, &connector, object).await?;
-        paths.push(prove(invocation, asked, cluster, &known, &seen).await?);
+        let name = status_observe::described(&object);
+        // What cannot be read of one hides nothing of the others.
+        let proven = match observe::observe(cluster, &connector, object).await {
+            Ok(seen) => path::prove(invocation, asked, cluster, &known, seen).await,
+            Err(failure) => Err(failure),
+        };
+        paths.push(match proven {
+            Err(failure) if failure.is_interrupted() => return Err(failure),
+            Err(failure) => PathReport::unread(name, &failure),
+            Ok(path) => path,
+        });
     }
     Ok(TestReport::new(paths))
 }
 
-async fn prove(
-    invocation: &Invocation,
-    asked: &Asked<'_>,
-    cluster: &Cluster,
-    known: &[GatewayHost],
-    seen: &Observed,
-) -> Result<PathReport, Failure> {
-    let object = &seen.external_service;
-    let name = format!(
-        "{}/{}",
-        object.namespace().unwrap_or_default(),
-        object.name_any()
-    );
-    let ingress = asked.ingress && object.spec.bidirectional;
-    let pods: Api<Pod> = Api::namespaced(
-        cluster.unhurried(&invocation.kubectl)?.client,
-        &seen.connector_namespace,
-    );
-    let attempts = if asked.egress {
-        let step = Step::begin(
-            invocation.terminal,
-            format!("{name}: from the gateways to {}", object.spec.target_ip),
-        );
-        source::attempts(&pods, seen).await.inspect(|_| drop(step))
-    } else {
-        None
-    };
-    let tables: Option<Tables> = if ingress && asked.gateway_ssh {
-        Some(way_in::tables(asked, known, seen).await)
-    } else {
-        None
-    };
-    let mut stretches = vec![Stretch {
-        title: name.clone(),
-        hops: objects::shared(seen),
-    }];
-    for (index, source) in object.spec.sources.iter().enumerate() {
-        let service = service_key(object, source);
-        let title = format!("{service} as {}", source.source_ip);
-        let step = Step::begin(invocation.terminal, format!("{name}: {title}"));
-        let mut hops = objects::of_source(seen, index);
-        if let Some(attempts) = &attempts {
-            hops.extend(target::hops(&source.source_ip, attempts));
+/// Takes away what runs that were killed have left behind these Services.
+async fn remove_stale(cluster: &Cluster, external_services: &[ExternalService]) {
+    let sources = external_services.iter().flat_map(|es| {
+        let sources = es.spec.sources.iter();
+        sources.map(|source| service_key(es, source).namespace)
+    });
+    for namespace in sources.collect::<BTreeSet<_>>() {
+        // Whoever may not list them can still test.
+        if let Err(failure) = pod_run::remove_stale(cluster, &namespace).await {
+            tracing::warn!("{}", failure.message());
         }
-        if asked.egress {
-            hops.extend(source::from_a_pod(asked, cluster, &pods, seen, index, &hops, &step).await);
-        }
-        if ingress {
-            for way in way_in::ways(seen, index) {
-                let from_target = match &asked.target {
-                    Some(target) => way_in::from_target(target, &way).await,
-                    None => Hop::not_asked(
-                        "from-target",
-                        format!("{}:{}", way.source_ip, way.port),
-                        "--target-ssh DESTINATION connects from the external server",
-                    ),
-                };
-                let mut rule = way_in::rule_hop(&way, tables.as_ref());
-                if rule.outcome == Outcome::NotProven && from_target.outcome == Outcome::Proven {
-                    rule = Hop::proven(
-                        "nat-rule",
-                        rule.of,
-                        "a connection from the target got through",
-                    );
-                }
-                hops.extend([rule, from_target]);
-            }
-        }
-        drop(step);
-        stretches.push(Stretch { title, hops });
     }
-    Ok(PathReport::new(name, stretches))
 }

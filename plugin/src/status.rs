@@ -89,12 +89,13 @@ fn print(
         Output::Yaml if args.watch => format!("---\n{}", output::yaml(view)),
         Output::Yaml => output::yaml(view),
         Output::Table if view.external_services.is_empty() => {
-            let place = scope
-                .namespace
-                .as_ref()
-                .map_or("any namespace".to_owned(), |n| format!("namespace {n}"));
+            let elsewhere = match scope.namespace {
+                Some(_) => "-A shows those of all namespaces, ",
+                None => "",
+            };
             terminal.say(&format!(
-                "there is no ExternalService in {place}; make one with `kubectl extconn expose`"
+                "there is no ExternalService in {}; {elsewhere}`kubectl extconn expose` makes one",
+                scope.place()
             ));
             return Ok(());
         }

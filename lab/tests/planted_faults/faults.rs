@@ -57,7 +57,7 @@ impl Fault {
 }
 
 /// All of them.
-pub const FAULTS: [Fault; 13] = [
+pub const FAULTS: [Fault; 15] = [
     Fault {
         name: "a_service_without_pods_is_found_at_the_service",
         plant: |path| {
@@ -97,32 +97,21 @@ pub const FAULTS: [Fault; 13] = [
     },
     Fault {
         name: "a_stopped_gateway_is_found_at_the_gateway",
-        plant: |path| {
-            on_gateway("systemctl stop extconn-gateway")?;
-            until("refused tunnels", || {
-                Ok(every_tunnel_says(&path.tunnels()?, "refused"))
-            })
-        },
+        // Asked at once, before anybody has reported it.
+        plant: |_| on_gateway("systemctl stop extconn-gateway"),
         heal: |_| on_gateway("systemctl start extconn-gateway"),
         arguments: &[],
         hop: "gateway",
-        also: &["tunnel", "target", "object"],
+        also: &["tunnel", "object"],
         words: &["are refused", "systemctl start extconn-gateway"],
     },
     Fault {
         name: "a_source_ip_that_left_its_host_is_found_at_the_source_ip",
         plant: |_| {
-            let ip = SOURCE_IPS[0];
-            on_gateway(&format!("ip address del {ip}/24 dev {INTERFACE}"))?;
-            let gone = [
-                "wait",
-                "--for=condition=AddressAssigned=False",
-                "--timeout=30s",
-                "-n",
-                CONNECTOR_NAMESPACE,
-            ];
-            let gateway = format!("gateways.extconn.submariner.io/{ip}");
-            ask::cluster_ok(&[gone.as_slice(), &[&gateway]].concat(), "").map(drop)
+            on_gateway(&format!(
+                "ip address del {}/24 dev {INTERFACE}",
+                SOURCE_IPS[0]
+            ))
         },
         heal: |_| {
             on_gateway(&format!(
@@ -132,7 +121,7 @@ pub const FAULTS: [Fault; 13] = [
         },
         arguments: &[],
         hop: "source-ip",
-        also: &["target", "object", "nat-rule"],
+        also: &["object", "nat-rule"],
         words: &["192.168.122.200", "init"],
     },
     Fault {
@@ -167,6 +156,28 @@ pub const FAULTS: [Fault; 13] = [
             "does not answer 192.168.122.200",
             "lets 192.168.122.201 in: allow 192.168.122.200",
         ],
+    },
+    Fault {
+        // As the firewalls of many servers do, in words that a missing route has too.
+        name: "a_target_that_rejects_one_source_ip_is_told_apart_from_a_missing_route",
+        plant: |_| on_external("-I", &REJECTS_ONE),
+        heal: |_| on_external("-D", &REJECTS_ONE),
+        arguments: &[],
+        hop: "target",
+        also: &[],
+        words: &[
+            "cannot be reached from 192.168.122.200",
+            "lets 192.168.122.201 in: allow 192.168.122.200",
+        ],
+    },
+    Fault {
+        name: "a_way_to_the_gateway_that_drops_is_found_at_the_tunnel",
+        plant: |_| on_gateway("iptables -I INPUT -p tcp --dport 2022 -j DROP"),
+        heal: |_| on_gateway("iptables -D INPUT -p tcp --dport 2022 -j DROP"),
+        arguments: &[],
+        hop: "tunnel",
+        also: &["object"],
+        words: &["open TCP from the cluster's nodes to 192.168.122.10:2022"],
     },
     Fault {
         // The gateway repairs flushed rules within seconds. It is frozen, so that the flush stays
@@ -253,9 +264,19 @@ pub const FAULTS: [Fault; 13] = [
         heal: |_| on_gateway("systemctl stop impostor; systemctl start extconn-gateway"),
         arguments: &[],
         hop: "tunnel",
-        also: &["target", "object"],
+        also: &["object"],
         words: &["host key", "someone else may answer"],
     },
+];
+
+/// A rule that rejects one source IP with an ICMP message.
+const REJECTS_ONE: [&str; 6] = [
+    "-s",
+    "192.168.122.200",
+    "-j",
+    "REJECT",
+    "--reject-with",
+    "icmp-host-prohibited",
 ];
 
 /// The gateway host's interface on the external server's network.

@@ -22,6 +22,11 @@ pub(crate) struct Permission {
 }
 
 impl Permission {
+    /// Whether it can be done without by those who have themselves whatever a role grants.
+    pub(crate) fn may_be_done_without(&self) -> bool {
+        ["escalate", "bind"].contains(&self.verb)
+    }
+
     /// What it is for: `deployments.apps in namespace x`.
     fn object(&self) -> String {
         let Self {
@@ -49,39 +54,58 @@ impl std::fmt::Display for Permission {
 pub(crate) fn of_init(connector_namespace: &str, release_namespace: &str) -> Vec<Permission> {
     const RBAC: &str = "rbac.authorization.k8s.io";
     const APPLIED: &[&str] = &["create", "get", "patch", "delete"];
+    // Roles hold more than whoever installs may have.
+    const GRANTED: &[&str] = &["create", "get", "patch", "delete", "escalate", "bind"];
     let (inside, records) = (Some(connector_namespace), Some(release_namespace));
-    let needed: [(Option<&str>, &str, &str, &[&'static str]); 14] = [
+    const OURS: &str = "extconn.submariner.io";
+    const ADMISSION: &str = "admissionregistration.k8s.io";
+    let needed: [(Option<&str>, &str, &str, &[&'static str]); 18] = [
         (
             None,
             "apiextensions.k8s.io",
             "customresourcedefinitions",
             &["create", "get", "patch"],
         ),
-        (None, RBAC, "clusterroles", APPLIED),
+        (None, RBAC, "clusterroles", GRANTED),
         (None, RBAC, "clusterrolebindings", APPLIED),
         (None, "", "namespaces", APPLIED),
+        (None, ADMISSION, "validatingadmissionpolicies", APPLIED),
+        // Whoever writes a policy must be able to read all that it goes by.
+        (None, OURS, "permissions", APPLIED),
+        (
+            None,
+            ADMISSION,
+            "validatingadmissionpolicybindings",
+            APPLIED,
+        ),
         (
             records,
             "",
             "secrets",
             &["create", "get", "list", "update", "delete"],
         ),
-        (inside, "apps", "deployments", APPLIED),
-        (inside, RBAC, "roles", APPLIED),
+        (
+            inside,
+            "apps",
+            "deployments",
+            &["create", "get", "list", "patch", "delete"],
+        ),
+        (inside, "policy", "poddisruptionbudgets", APPLIED),
+        (inside, RBAC, "roles", GRANTED),
         (inside, RBAC, "rolebindings", APPLIED),
         (inside, "", "serviceaccounts", APPLIED),
         (inside, "", "serviceaccounts/token", &["create"]),
-        (inside, "", "configmaps", &["create", "list", "patch"]),
         (
             inside,
             "",
-            "pods",
-            &["create", "get", "list", "deletecollection"],
+            "configmaps",
+            &["create", "list", "patch", "delete"],
         ),
+        (inside, "", "pods", &["create", "get", "list", "delete"]),
         (inside, "", "pods/log", &["get"]),
         (
             inside,
-            "extconn.submariner.io",
+            OURS,
             "gateways",
             &["create", "get", "patch", "delete"],
         ),

@@ -1,6 +1,6 @@
 //! Pure: what pods and EndpointSlices say.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -67,12 +67,18 @@ pub(crate) fn is_hopeless(pod: &Pod) -> bool {
 /// Beginning of the name of every pod that `test` makes.
 pub(crate) const PROBE_PREFIX: &str = "extconn-test-";
 
-/// IPv4 addresses behind a Service, ready or not; those of `test`'s own pods do not count.
-pub(crate) fn addresses_behind(
-    slices: &[EndpointSlice],
-    namespace: &str,
-    service: &str,
-) -> BTreeSet<String> {
+/// How many pods are behind a Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// Those that stay, ready or not.
+    pub pods: usize,
+    /// Those that receive its traffic.
+    pub ready: usize,
+}
+
+/// Counts the pods behind a Service by their IPv4 addresses; those that are being deleted and
+/// `test`'s own do not count.
+pub(crate) fn behind(slices: &[EndpointSlice], namespace: &str, service: &str) -> Behind {
     let is_probe = |endpoint: &Endpoint| {
         let pod = endpoint.target_ref.as_ref();
         pod.and_then(|pod| pod.name.as_ref())
@@ -86,9 +92,60 @@ pub(crate) fn addresses_behind(
                 .is_some_and(|name| name == service)
             && slice.address_type == "IPv4"
     });
-    of_service
-        .flat_map(|slice| &slice.endpoints)
-        .filter(|endpoint| !is_probe(endpoint))
-        .flat_map(|endpoint| endpoint.addresses.clone())
-        .collect()
+    // A pod may be in two slices for a moment.
+    let mut ready_by_address = BTreeMap::new();
+    for endpoint in of_service.flat_map(|slice| &slice.endpoints) {
+        let conditions = endpoint.conditions.as_ref();
+        let is_leaving = conditions.and_then(|c| c.terminating).unwrap_or(false);
+        // Left out, it means ready.
+        let is_ready = conditions.and_then(|c| c.ready).unwrap_or(true);
+        if is_leaving || is_probe(endpoint) {
+            continue;
+        }
+        for address in &endpoint.addresses {
+            *ready_by_address.entry(address.clone()).or_insert(false) |= is_ready;
+        }
+    }
+    Behind {
+        pods: ready_by_address.len(),
+        ready: ready_by_address.values().filter(|ready| **ready).count(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_that_leave_and_probes_do_not_count_as_behind_a_service() {
+        let endpoint = |address: &str, ready: bool, terminating: bool, pod: &str| {
+            json!({"addresses": [address], "targetRef": {"kind": "Pod", "name": pod},
+                   "conditions": {"ready": ready, "terminating": terminating}})
+        };
+        let slice = |endpoints: serde_json::Value| -> EndpointSlice {
+            serde_json::from_value(json!({
+                "metadata": {"namespace": "ns1", "name": "web-1",
+                             "labels": {"kubernetes.io/service-name": "web"}},
+                "addressType": "IPv4", "endpoints": endpoints,
+            }))
+            .unwrap()
+        };
+        let slices = [
+            slice(json!([
+                endpoint("10.244.1.2", true, false, "web-a"),
+                endpoint("10.244.1.3", false, false, "web-b"),
+                endpoint("10.244.1.4", false, true, "web-c"),
+                endpoint("10.244.1.5", false, false, "extconn-test-0-1"),
+            ])),
+            slice(json!([
+                endpoint("10.244.1.2", true, false, "web-a"),
+                {"addresses": ["10.244.1.6"]},
+            ])),
+        ];
+        let expected = Behind { pods: 3, ready: 2 };
+        assert_eq!(behind(&slices, "ns1", "web"), expected);
+        assert_eq!(behind(&slices, "ns2", "web"), Behind::default());
+    }
 }

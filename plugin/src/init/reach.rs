@@ -31,7 +31,7 @@ pub(crate) async fn prove(
     })?;
     let run = run();
     let probe = ProbePod {
-        name: format!("extconn-{run}"),
+        name: name(),
         namespace: namespace.to_owned(),
         selector: BTreeMap::new(),
         image,
@@ -39,10 +39,11 @@ pub(crate) async fn prove(
         dial: vec![endpoint.to_owned()],
         http_get: None,
         watched: false,
-        run: run.clone(),
+        run,
     };
-    let brought = pod_run::run(cluster, &probe, step, timeout).await;
-    let removed = pod_run::remove(cluster, namespace, &run).await;
+    let made = pod_run::Made::default();
+    let brought = pod_run::run(cluster, &probe, &made, step, timeout).await;
+    let removed = pod_run::remove(cluster, namespace, &probe.name).await;
     let brought = brought?;
     removed?;
     match brought.lines.first() {
@@ -56,7 +57,12 @@ pub(crate) async fn prove(
 /// # Errors
 /// The API server's refusal.
 pub(crate) async fn clear(cluster: &Cluster, namespace: &str) -> Result<(), Failure> {
-    pod_run::remove(cluster, namespace, &run()).await
+    pod_run::remove(cluster, namespace, &name()).await
+}
+
+/// Name of the pod.
+fn name() -> String {
+    format!("extconn-{}", run())
 }
 
 /// What this process marks its objects with.

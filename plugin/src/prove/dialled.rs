@@ -1,11 +1,11 @@
 //! Pure: the hops from a pod to the forwarder, from what the probe pod's dialler says.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Deserialize;
 
 use super::hop::Hop;
-use super::replica::{NoAnswer, Opened};
+use super::replica::{NoAnswer, Opened, next_of_unreachable};
 
 /// One line of `extconn-forwarder dial`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -70,10 +70,12 @@ pub(crate) fn dns(by_name: &Dialled, cluster_ip: &str) -> Hop {
                 "{name} cannot be looked up from a pod: {}",
                 why.trim_start_matches("resolve: ")
             ),
-            "see that the cluster's DNS runs: `kubectl -n kube-system get pods -l k8s-app=kube-dns`",
+            "see that the cluster's DNS runs (`kubectl -n kube-system get pods -l k8s-app=kube-dns`), and that no NetworkPolicy keeps the pod from it",
         );
     }
-    if by_name.resolved.iter().any(|address| address == cluster_ip) {
+    let is_ipv4 = |address: &&String| address.parse::<Ipv4Addr>().is_ok();
+    let mut ipv4 = by_name.resolved.iter().filter(is_ipv4).peekable();
+    if ipv4.peek().is_some() && ipv4.all(|address| address == cluster_ip) {
         Hop::proven("dns", "", format!("{name} is {cluster_ip}"))
     } else {
         let found = by_name.resolved.join(", ");
@@ -86,13 +88,18 @@ pub(crate) fn dns(by_name: &Dialled, cluster_ip: &str) -> Hop {
     }
 }
 
+/// What the replicas say of the pod's connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// Of those that answered.
+    pub opened: Vec<Opened>,
+    /// Why one did not.
+    pub missing: Option<NoAnswer>,
+}
+
 /// The hop `pod-to-forwarder`: a connection from the pod arrives, and the replica gives it the
-/// source IP. `opened` is what the replicas say of the pod's connections, or why one did not answer.
-pub(crate) fn arrival(
-    dialled: &Dialled,
-    source_ip: &str,
-    opened: &Result<Vec<Opened>, NoAnswer>,
-) -> Hop {
+/// source IP.
+pub(crate) fn arrival(dialled: &Dialled, source_ip: &str, asked: &Asked) -> Hop {
     let of = dialled.to.clone();
     let Some(end) = dialled.local else {
         let why = dialled.error.clone().unwrap_or_default();
@@ -106,28 +113,11 @@ pub(crate) fn arrival(
             "see whether a NetworkPolicy stands in the way: `kubectl get networkpolicies -A`",
         );
     };
-    let opened = match opened {
-        Ok(opened) => opened,
-        Err(NoAnswer::Unknown) => {
-            return Hop::not_proven(
-                "pod-to-forwarder",
-                of,
-                "a pod connected, but the forwarder is of a version that cannot be asked which source IP it chose",
-                "upgrade the cluster with `kubectl extconn init`",
-            );
-        }
-        Err(NoAnswer::Unreachable(why)) => {
-            return Hop::not_proven(
-                "pod-to-forwarder",
-                of,
-                format!(
-                    "a pod connected, but which source IP the forwarder chose could not be asked: {why}"
-                ),
-                "it takes the permission to create pods/portforward in the connector namespace",
-            );
-        }
-    };
-    match opened.iter().rev().find(|opened| opened.peer == end) {
+    let found = asked.opened.iter().rev().find(|opened| opened.peer == end);
+    if let (None, Some(why)) = (found, &asked.missing) {
+        return unasked(of, why);
+    }
+    match found {
         Some(found) if found.result == "ok" && found.source_ip.as_deref() == Some(source_ip) => {
             Hop::proven(
                 "pod-to-forwarder",
@@ -155,6 +145,26 @@ pub(crate) fn arrival(
             "something between pod and forwarder changes addresses: a service mesh, or a CNI that masquerades",
         ),
     }
+}
+
+fn unasked(of: String, why: &NoAnswer) -> Hop {
+    let (why, next) = match why {
+        NoAnswer::Unknown => (
+            "the forwarder is of a version that cannot be asked which source IP it chose"
+                .to_owned(),
+            "upgrade the cluster with `kubectl extconn init`",
+        ),
+        NoAnswer::Unreachable(why) => (
+            format!("which source IP the forwarder chose could not be asked: {why}"),
+            next_of_unreachable(why),
+        ),
+    };
+    Hop::not_proven(
+        "pod-to-forwarder",
+        of,
+        format!("a pod connected, but {why}"),
+        next,
+    )
 }
 
 fn turned_away(found: &Opened, end: SocketAddr) -> (String, String) {
@@ -226,6 +236,8 @@ mod tests {
         let up = dialled(&["10.96.0.30"], Some("10.244.1.9:40001"), End::Held, None);
         assert_eq!(dns(&up, "10.96.0.30").outcome, Outcome::Proven);
         assert_eq!(dns(&up, "10.96.0.31").outcome, Outcome::Failed);
+        let two = dialled(&["10.96.0.30", "10.96.0.9"], None, End::Failed, None);
+        assert_eq!(dns(&two, "10.96.0.30").outcome, Outcome::Failed);
         let broken = dialled(&[], None, End::Failed, Some("resolve: try again"));
         assert!(
             dns(&broken, "10.96.0.30")
@@ -237,21 +249,25 @@ mod tests {
     #[test]
     fn a_connection_counts_only_if_the_forwarder_gave_it_the_source_ip() {
         let up = dialled(&["10.96.0.30"], Some("10.244.1.9:40001"), End::Held, None);
-        let check = |opened: Result<Vec<Opened>, NoAnswer>, outcome: Outcome| {
-            let hop = arrival(&up, "192.0.2.10", &opened);
-            assert_eq!(hop.outcome, outcome, "{opened:?}");
+        let check = |opened: Vec<Opened>, missing: Option<NoAnswer>, outcome: Outcome| {
+            let asked = Asked { opened, missing };
+            let hop = arrival(&up, "192.0.2.10", &asked);
+            assert_eq!(hop.outcome, outcome, "{asked:?}");
             hop.message
         };
-        check(Ok(opened(Some("192.0.2.10"), "ok")), Outcome::Proven);
-        check(Ok(opened(Some("192.0.2.11"), "ok")), Outcome::Failed);
-        check(Ok(opened(None, "unknown_peer")), Outcome::Failed);
-        check(Ok(opened(None, "node_peer")), Outcome::Failed);
-        let held = check(Ok(opened(None, "opening")), Outcome::Failed);
+        check(opened(Some("192.0.2.10"), "ok"), None, Outcome::Proven);
+        check(opened(Some("192.0.2.11"), "ok"), None, Outcome::Failed);
+        check(opened(None, "unknown_peer"), None, Outcome::Failed);
+        check(opened(None, "node_peer"), None, Outcome::Failed);
+        let held = check(opened(None, "opening"), None, Outcome::Failed);
         assert!(held.contains("for a pod behind the Service yet"), "{held}");
-        check(Ok(vec![]), Outcome::Failed);
-        check(Err(NoAnswer::Unknown), Outcome::NotProven);
+        check(vec![], None, Outcome::Failed);
+        check(vec![], Some(NoAnswer::Unknown), Outcome::NotProven);
+        // Another replica than the silent one had it.
+        let proven = opened(Some("192.0.2.10"), "ok");
+        check(proven, Some(NoAnswer::Unknown), Outcome::Proven);
         let why = NoAnswer::Unreachable("pod f does not answer within 15 s".into());
-        let message = check(Err(why), Outcome::NotProven);
+        let message = check(vec![], Some(why), Outcome::NotProven);
         assert!(
             message.ends_with("pod f does not answer within 15 s"),
             "{message}"
@@ -266,7 +282,7 @@ mod tests {
             End::Failed,
             Some("connect: timed out"),
         );
-        let hop = arrival(&cut, "192.0.2.10", &Ok(vec![]));
+        let hop = arrival(&cut, "192.0.2.10", &Asked::default());
         assert_eq!(hop.outcome, Outcome::Failed);
         assert!(hop.next.unwrap().contains("NetworkPolicy"));
     }

@@ -56,8 +56,9 @@ pub(crate) fn healthy() -> Observed {
         services: vec![Some(object(json!({
             "metadata": {"namespace": "ns1", "name": "web"},
             "spec": {"clusterIP": "10.96.0.20", "selector": {"app": "web"}, "ports": [{"port": 80}]}})))],
-        slices: vec![object(json!({
+        neighbours: Vec::new(),
+        slices: Some(vec![object(json!({
             "metadata": {"namespace": "ns1", "name": "web-1", "labels": {"kubernetes.io/service-name": "web"}},
-            "addressType": "IPv4", "endpoints": [{"addresses": ["10.244.2.5"]}]}))],
+            "addressType": "IPv4", "endpoints": [{"addresses": ["10.244.2.5"]}]}))]),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::failure::Failure;
+
 /// What became of one hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -150,6 +152,20 @@ impl PathReport {
             stretches,
             success,
         }
+    }
+
+    /// Nothing could be seen of it.
+    pub(crate) fn unread(external_service: String, why: &Failure) -> Self {
+        let next = why.next_step().unwrap_or("see `kubectl extconn status -A`");
+        let hop = Hop::not_proven("object", "", why.message(), next);
+        let title = external_service.clone();
+        Self::new(
+            external_service,
+            vec![Stretch {
+                title,
+                hops: vec![hop],
+            }],
+        )
     }
 
     /// How many hops ended like this.

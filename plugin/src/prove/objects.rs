@@ -1,13 +1,16 @@
 //! Pure: the hops that the objects themselves tell of.
 
-use extconn_api::condition::{self, ExternalServiceCondition as Condition, GatewayCondition};
+use extconn_api::condition::{
+    self, ExternalServiceCondition as Condition, GATEWAY_REPORTING, GatewayCondition,
+};
 use extconn_api::external_service::Source;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
 use super::hop::Hop;
 use super::observe::Observed;
 use super::tunnels;
-use crate::cluster::pods;
+use crate::cluster::pods::{self, Behind};
 use crate::expose::service_key;
 
 /// The object, the operator and the forwarder: what all sources share.
@@ -15,11 +18,12 @@ pub(crate) fn shared(seen: &Observed) -> Vec<Hop> {
     vec![operator(seen), object(seen), forwarder(seen)]
 }
 
-/// The pods behind a source, its gateway, its source IP, its tunnels.
-pub(crate) fn of_source(seen: &Observed, index: usize) -> Vec<Hop> {
+/// The pods behind a source, its gateway, its source IP, its tunnels. With `ingress`, the external
+/// server must be able to reach the Service.
+pub(crate) fn of_source(seen: &Observed, index: usize, ingress: bool) -> Vec<Hop> {
     let source = &seen.external_service.spec.sources[index];
     let mut hops = vec![
-        service(seen, index),
+        service(seen, index, ingress),
         gateway(seen, source),
         source_ip(seen, source),
     ];
@@ -28,14 +32,14 @@ pub(crate) fn of_source(seen: &Observed, index: usize) -> Vec<Hop> {
 }
 
 fn operator(seen: &Observed) -> Hop {
-    let available = |deployment: &k8s_openapi::api::apps::v1::Deployment| {
-        deployment
-            .status
-            .as_ref()
-            .and_then(|status| status.available_replicas)
-            .unwrap_or(0)
+    let replicas = |deployment: &Deployment| {
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+        let status = deployment.status.as_ref();
+        let available = status.and_then(|status| status.available_replicas);
+        // Those that run on after it was scaled to zero are going.
+        available.unwrap_or(0).min(wanted.unwrap_or(1))
     };
-    let running: i32 = seen.operators.iter().map(available).sum();
+    let running: i32 = seen.operators.iter().map(replicas).sum();
     if running > 0 {
         return Hop::proven("operator", "", "the operator is available");
     }
@@ -57,6 +61,15 @@ fn operator(seen: &Observed) -> Hop {
 
 fn object(seen: &Observed) -> Hop {
     let object = &seen.external_service;
+    if object.metadata.deletion_timestamp.is_some() {
+        let finalizers = object.finalizers().join(", ");
+        return Hop::failed(
+            "object",
+            "",
+            format!("it is being deleted, and waits for {finalizers}"),
+            "see `kubectl extconn check --only operator-available`; a finalizer of somebody else is theirs to remove",
+        );
+    }
     let conditions = object
         .status
         .as_ref()
@@ -64,13 +77,16 @@ fn object(seen: &Observed) -> Hop {
     for type_ in [Condition::Accepted, Condition::SourcesResolved] {
         let next = "docs/conditions.md says what to do about each reason";
         match condition::find(conditions, type_) {
-            None => return Hop::failed("object", "", "the operator has not looked at it", next),
+            None => {
+                let next = "see `kubectl extconn logs operator`";
+                return Hop::failed("object", "", "the operator has not looked at it", next);
+            }
             Some(found) if found.observed_generation != object.metadata.generation => {
                 return Hop::failed(
                     "object",
                     "",
                     "the operator has not taken over the latest change",
-                    next,
+                    "see `kubectl extconn logs operator`",
                 );
             }
             Some(found) if found.status != "True" => {
@@ -152,29 +168,47 @@ pub(crate) fn is_ready(pod: &k8s_openapi::api::core::v1::Pod) -> bool {
     })
 }
 
-fn service(seen: &Observed, index: usize) -> Hop {
+fn service(seen: &Observed, index: usize, ingress: bool) -> Hop {
     let source = &seen.external_service.spec.sources[index];
     let key = service_key(&seen.external_service, source);
     if seen.services[index].is_none() {
         let next = format!("see `kubectl get services -n {}`", key.namespace);
         return Hop::failed("service", "", format!("Service {key} does not exist"), next);
     }
-    match pods::addresses_behind(&seen.slices, &key.namespace, &key.name).len() {
-        0 => Hop::failed(
+    let Some(slices) = &seen.slices else {
+        return Hop::not_proven(
             "service",
             "",
-            format!("no pod is behind Service {key}"),
+            format!("how many pods are behind Service {key} could not be seen"),
             format!(
+                "it takes the permission to list endpointslices.discovery.k8s.io in namespace {}",
+                key.namespace
+            ),
+        );
+    };
+    let Behind { pods, ready } = pods::behind(slices, &key.namespace, &key.name);
+    let (count, is, none) = match pods {
+        0 => {
+            let next = format!(
                 "compare its selector with the labels of your pods: `kubectl -n {} describe service {}`",
                 key.namespace, key.name
-            ),
-        ),
-        1 => Hop::proven("service", "", format!("1 pod is behind Service {key}")),
-        count => Hop::proven(
+            );
+            let message = format!("no pod is behind Service {key}");
+            return Hop::failed("service", "", message, next);
+        }
+        1 => ("1 pod".to_owned(), "is", "is not ready"),
+        count => (format!("{count} pods"), "are", "none of them is ready"),
+    };
+    let behind = format!("{count} {is} behind Service {key}");
+    match ready {
+        0 if ingress => Hop::failed(
             "service",
             "",
-            format!("{count} pods are behind Service {key}"),
+            format!("{behind} and {none}: the external server cannot reach it"),
+            format!("see why: `kubectl -n {} get pods -o wide`", key.namespace),
         ),
+        _ if ready == pods => Hop::proven("service", "", behind),
+        _ => Hop::proven("service", "", format!("{behind}, {ready} of them ready")),
     }
 }
 
@@ -215,6 +249,16 @@ fn gateway(seen: &Observed, source: &Source) -> Hop {
             format!("start it there: `systemctl start extconn-gateway` on {host}"),
         );
     }
+    if let Some(why) = silent(seen, source) {
+        return Hop::failed(
+            "gateway",
+            "",
+            why,
+            format!(
+                "see that {host} is up and runs extconn-gateway, and that it reaches the API server"
+            ),
+        );
+    }
     match condition::find(&status.conditions, GatewayCondition::Programmed) {
         Some(found) if found.status != "True" => Hop::failed(
             "gateway",
@@ -236,8 +280,22 @@ fn gateway(seen: &Observed, source: &Source) -> Hop {
     }
 }
 
+/// What the operator says of a gateway that gives no sign of life, and to which no tunnel is up: what
+/// it has said before may not be so any more.
+fn silent(seen: &Observed, source: &Source) -> Option<String> {
+    let mut gateways = seen.gateways.iter();
+    let gateway = gateways.find(|gateway| gateway.spec.source_ip == source.source_ip)?;
+    let conditions = &gateway.status.as_ref()?.conditions;
+    let reporting = condition::find(conditions, GATEWAY_REPORTING)?;
+    let is_silent = reporting.status == "False" && !tunnels::is_any_up(seen, source);
+    is_silent.then(|| reporting.message.clone())
+}
+
 fn source_ip(seen: &Observed, source: &Source) -> Hop {
     let ip = &source.source_ip;
+    if silent(seen, source).is_some() {
+        return Hop::not_tried("source-ip", "", "its gateway is silent");
+    }
     let gateway = seen
         .gateways
         .iter()

@@ -32,8 +32,10 @@ pub(crate) struct Observed {
     pub gateways: Vec<Gateway>,
     /// Source Services, in the order of the spec.
     pub services: Vec<Option<Service>>,
-    /// EndpointSlices of the source Services' namespaces.
-    pub slices: Vec<EndpointSlice>,
+    /// The other Services of their namespaces, as far as they may be listed.
+    pub neighbours: Vec<Service>,
+    /// EndpointSlices of the source Services; `None` if they may not be listed.
+    pub slices: Option<Vec<EndpointSlice>>,
 }
 
 /// Reads them.
@@ -75,7 +77,11 @@ pub(crate) async fn observe(
         .iter()
         .map(|source| &source.source_ip)
         .collect();
-    let (services, slices) = sources(cluster, &object).await?;
+    let Sources {
+        services,
+        neighbours,
+        slices,
+    } = sources(cluster, &object).await?;
     Ok(Observed {
         connector_namespace: connector_namespace.to_owned(),
         operators,
@@ -93,16 +99,21 @@ pub(crate) async fn observe(
             .filter(|gateway| wanted.contains(&&gateway.spec.source_ip))
             .collect(),
         services,
+        neighbours,
         slices,
         external_service: object,
     })
 }
 
-async fn sources(
-    cluster: &Cluster,
-    object: &ExternalService,
-) -> Result<(Vec<Option<Service>>, Vec<EndpointSlice>), Failure> {
-    let (mut services, mut slices) = (Vec::new(), Vec::new());
+struct Sources {
+    services: Vec<Option<Service>>,
+    neighbours: Vec<Service>,
+    slices: Option<Vec<EndpointSlice>>,
+}
+
+async fn sources(cluster: &Cluster, object: &ExternalService) -> Result<Sources, Failure> {
+    let (mut services, mut neighbours) = (Vec::new(), Vec::new());
+    let mut slices = Some(Vec::new());
     for source in &object.spec.sources {
         let key = service_key(object, source);
         let of_namespace: Api<Service> = Api::namespaced(cluster.client.clone(), &key.namespace);
@@ -112,13 +123,20 @@ async fn sources(
                 .await
                 .map_err(api(format_args!("read Service {key}")))?,
         );
+        match of_namespace.list(&ListParams::default()).await {
+            Ok(list) => neighbours.extend(list.items),
+            Err(error) if is_forbidden(&error) => {}
+            Err(error) => return Err(api("list Services")(error)),
+        }
         let of_namespace: Api<EndpointSlice> =
             Api::namespaced(cluster.client.clone(), &key.namespace);
         let of_service =
             ListParams::default().labels(&format!("kubernetes.io/service-name={}", key.name));
         match of_namespace.list(&of_service).await {
-            Ok(list) => slices.extend(list.items),
-            Err(error) if is_forbidden(&error) => {}
+            Ok(list) => slices
+                .iter_mut()
+                .for_each(|all| all.extend(list.items.clone())),
+            Err(error) if is_forbidden(&error) => slices = None,
             Err(error) => {
                 return Err(api(format_args!("list EndpointSlices of Service {key}"))(
                     error,
@@ -126,5 +144,9 @@ async fn sources(
             }
         }
     }
-    Ok((services, slices))
+    Ok(Sources {
+        services,
+        neighbours,
+        slices,
+    })
 }

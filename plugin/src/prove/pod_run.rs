@@ -1,5 +1,7 @@
 //! Runs a probe pod to its end and takes it away again, also after Ctrl-C.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -27,26 +29,52 @@ pub(crate) struct Brought {
     pub lines: Vec<Dialled>,
 }
 
-/// Makes the pod and waits until it has ended. Nothing is taken away here: see [`remove`].
+/// Namespaces and names of what a run has made, so that just that is taken away again.
+#[derive(Debug, Default)]
+pub(crate) struct Made(Mutex<BTreeSet<(String, String)>>);
+
+impl Made {
+    fn add(&self, probe: &ProbePod) {
+        let key = (probe.namespace.clone(), probe.name.clone());
+        self.0.lock().expect("nobody panics with it").insert(key);
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().expect("nobody panics with it").len()
+    }
+
+    fn all(&self) -> Vec<(String, String)> {
+        let made = self.0.lock().expect("nobody panics with it");
+        made.iter().cloned().collect()
+    }
+}
+
+/// Makes the pod and waits until it has ended. Nothing is taken away here: see [`remove_all`].
 ///
 /// # Errors
 /// It may not be made, does not start, or says nothing that can be understood.
 pub(crate) async fn run(
     cluster: &Cluster,
     probe: &ProbePod,
+    made: &Made,
     step: &Step,
     timeout: Duration,
 ) -> Result<Brought, Failure> {
     let owners: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &probe.namespace);
     let all: Api<Pod> = Api::namespaced(cluster.client.clone(), &probe.namespace);
     let owner = owners.create(&PostParams::default(), &probe.owner()).await;
+    // Whatever the API server has refused is not there.
+    if !matches!(owner, Err(kube::Error::Api(_))) {
+        made.add(probe);
+    }
     let owner = owner.map_err(api(format_args!(
         "make ConfigMap {}/{}",
         probe.namespace, probe.name
     )))?;
     let pod = probe.pod(&owner.uid().unwrap_or_default());
-    let made = all.create(&PostParams::default(), &pod).await;
-    made.map_err(api(format_args!(
+    let created = all.create(&PostParams::default(), &pod).await;
+    created.map_err(api(format_args!(
         "make pod {}/{}",
         probe.namespace, probe.name
     )))?;
@@ -65,12 +93,23 @@ pub(crate) async fn run(
         if ["Succeeded", "Failed"].contains(&phase.as_str()) {
             break pod;
         }
-        let why = pods::trouble(&pod).unwrap_or_else(|| format!("pod {} is {phase}", probe.name));
+        // It is never ready, which is no trouble.
+        let trouble = pods::trouble(&pod).filter(|_| phase != "Running");
+        let why = trouble.unwrap_or_else(|| format!("pod {} is {phase}", probe.name));
         if tokio::time::Instant::now() >= deadline || pods::is_hopeless(&pod) {
-            return Err(Failure::failed(format!(
-                "the probe pod in namespace {} does not run: {why}",
-                probe.namespace
-            )));
+            return Err(if phase == "Running" {
+                Failure::failed(format!(
+                    "the probe pod in namespace {} has not ended within {} s",
+                    probe.namespace,
+                    timeout.as_secs()
+                ))
+                .next("give it more time with --timeout")
+            } else {
+                Failure::failed(format!(
+                    "the probe pod in namespace {} does not run: {why}",
+                    probe.namespace
+                ))
+            });
         }
         step.waiting_for(&why);
         tokio::time::sleep(LOOK).await;
@@ -114,45 +153,46 @@ pub(crate) async fn remove_stale(cluster: &Cluster, namespace: &str) -> Result<(
             .creation_timestamp
             .as_ref()
             .map_or(0, |made| now.duration_since(made.0).as_secs());
-        if let (true, Some(run)) = (age > STALE_SECONDS, owner.labels().get(RUN_LABEL)) {
-            remove(cluster, namespace, run).await?;
+        if age > STALE_SECONDS {
+            remove(cluster, namespace, &owner.name_any()).await?;
         }
     }
     Ok(())
 }
 
-/// Takes away everything of this run in a namespace, whatever has become of it.
+/// Takes away all that a run has made, whatever has become of it.
+///
+/// # Errors
+/// Of each that the API server does not remove.
+pub(crate) async fn remove_all(cluster: &Cluster, made: &Made) -> Vec<Failure> {
+    let mut failures = Vec::new();
+    for (namespace, name) in made.all() {
+        failures.extend(remove(cluster, &namespace, &name).await.err());
+    }
+    failures
+}
+
+/// Takes away a probe pod and its owner, as far as they are there.
 ///
 /// # Errors
 /// The API server's refusal.
-pub(crate) async fn remove(cluster: &Cluster, namespace: &str, run: &str) -> Result<(), Failure> {
-    let of_run = ListParams::default().labels(&format!("{RUN_LABEL}={run}"));
+pub(crate) async fn remove(cluster: &Cluster, namespace: &str, name: &str) -> Result<(), Failure> {
     let at_once = DeleteParams {
         grace_period_seconds: Some(0),
         ..DeleteParams::background()
     };
-    let all: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    gone(
-        all.delete_collection(&at_once, &of_run).await.map(drop),
-        "probe pods",
-        namespace,
-    )?;
+    let pods: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
     let owners: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
-    gone(
-        owners
-            .delete_collection(&DeleteParams::background(), &of_run)
-            .await
-            .map(drop),
-        "their owners",
-        namespace,
-    )
-}
-
-fn gone(result: Result<(), kube::Error>, what: &str, namespace: &str) -> Result<(), Failure> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(error) if is_not_found(&error) => Ok(()),
-        Err(error) => Err(api(format_args!("remove the {what} in namespace {namespace}"))(error)
-            .next(format!("remove them by hand: `kubectl -n {namespace} delete pods,configmaps -l {RUN_LABEL}`"))),
-    }
+    let pod = pods.delete(name, &at_once).await.map(drop);
+    // Its pod goes with it, should that be left.
+    let owner = owners.delete(name, &DeleteParams::background()).await;
+    let gone = |result: Result<(), kube::Error>, what: &str| match result {
+        Err(error) if !is_not_found(&error) => {
+            let next =
+                format!("remove it by hand: `kubectl -n {namespace} delete pod,configmap {name}`");
+            Err(api(format_args!("remove {what} {namespace}/{name}"))(error).next(next))
+        }
+        _ => Ok(()),
+    };
+    gone(pod, "pod").and(gone(owner.map(drop), "ConfigMap"))
 }

@@ -15,8 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::failure::with_causes;
 
-/// How long a replica may take: a connection to a silent target is given up after ten seconds.
-const LIMIT: Duration = Duration::from_secs(15);
+/// How long a replica may take: it waits up to 2 s for a tunnel and up to 13 s for what the gateway
+/// says of a silent target; the rest is for port-forward itself.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Environment variable with the port on which a replica answers.
 const HTTP_PORT: &str = extconn_api::names::forwarder_env::HTTP_PORT;
@@ -55,6 +56,15 @@ pub(crate) enum NoAnswer {
     Unknown,
     /// Why it could not be asked.
     Unreachable(String),
+}
+
+/// What to do about a replica that could not be asked.
+pub(crate) fn next_of_unreachable(why: &str) -> &'static str {
+    if why.contains("forbidden") || why.contains("403") {
+        "it takes the permission to create pods/portforward in the connector namespace"
+    } else {
+        "see whether the forwarder's pods and their nodes are well: `kubectl get pods -A -o wide`"
+    }
 }
 
 /// Has the gateway of `source_ip` connect to `destination` for this replica.

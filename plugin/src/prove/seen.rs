@@ -16,6 +16,15 @@ pub(crate) fn hop(of: &str, source_ip: &str, received: Option<&str>) -> Hop {
             "see whether it speaks HTTP at that path",
         );
     };
+    // A page about an error may name any address, such as the one in the request.
+    if let Some(status) = status(received).filter(|status| !(200..300).contains(status)) {
+        return Hop::not_proven(
+            "seen-by-target",
+            of,
+            format!("the target answers with HTTP status {status}"),
+            "name a path at which it answers with the caller's address",
+        );
+    }
     let body = received
         .split_once("\r\n\r\n")
         .map_or(received, |(_, body)| body);
@@ -80,6 +89,12 @@ pub(crate) fn hop_by_login(source_ip: &str, watched: &Watched) -> Hop {
     }
 }
 
+/// The status of an answer over HTTP.
+fn status(received: &str) -> Option<u16> {
+    let (_, rest) = received.strip_prefix("HTTP/")?.split_once(' ')?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
 /// IPv4 addresses in a text, in order.
 fn addresses(text: &str) -> Vec<Ipv4Addr> {
     let words = text.split(|c: char| !(c.is_ascii_digit() || c == '.'));
@@ -132,6 +147,10 @@ mod tests {
         check(Some("HTTP/1.0 200 OK\r\n\r\n192.0.2.101"), Outcome::Failed);
         check(
             Some("HTTP/1.0 200 OK\r\nX-Server: 192.0.2.10\r\n\r\nhello"),
+            Outcome::NotProven,
+        );
+        check(
+            Some("HTTP/1.1 404 Not Found\r\n\r\nServer at 10.244.2.12 Port 80"),
             Outcome::NotProven,
         );
         check(Some(""), Outcome::NotProven);

@@ -1,36 +1,32 @@
 //! The way out of one source Service: gateway connections for each replica, and a pod's own.
 
-use extconn_api::external_service::Port;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::Api;
 
-use super::Asked;
-use super::dialled::{self, Dialled};
 use super::hop::{Hop, Outcome};
 use super::objects::is_ready;
 use super::observe::Observed;
 use super::pod_run::{self, Brought};
 use super::probe_pod::ProbePod;
-use super::replica::{self, NoAnswer, Opened};
+use super::replica;
 use super::seen;
 use super::target::Attempt;
 use super::watch::{self, Watched};
+use super::{Asked, behind, dialled};
 use crate::cluster::Cluster;
-use crate::cluster::pods::PROBE_PREFIX;
-use crate::expose::service_key;
 use crate::terminal::progress::Step;
 
 /// Hops without which no pod can get through; the pod is not even made when one has failed.
 const NEEDED: [&str; 5] = ["tunnel", "gateway", "source-ip", "target", "forwarder"];
 
-fn ready_replicas(seen: &Observed) -> impl Iterator<Item = &Pod> {
+/// Pods of the forwarder that can be asked.
+pub(crate) fn ready_replicas(seen: &Observed) -> impl Iterator<Item = &Pod> {
     seen.replicas.iter().filter(|pod| is_ready(pod))
 }
 
-/// Has every replica's gateway connect from every source IP to every port; `None` if there is no
-/// replica to ask.
-pub(crate) async fn attempts(pods: &Api<Pod>, seen: &Observed) -> Option<Vec<Attempt>> {
+/// Has every replica's gateway connect from every source IP to every port.
+pub(crate) async fn attempts(pods: &Api<Pod>, seen: &Observed) -> Vec<Attempt> {
     let spec = &seen.external_service.spec;
     let mut asked = Vec::new();
     for replica in ready_replicas(seen) {
@@ -50,16 +46,7 @@ pub(crate) async fn attempts(pods: &Api<Pod>, seen: &Observed) -> Option<Vec<Att
             }
         }
     }
-    if asked.is_empty() {
-        None
-    } else {
-        Some(futures::future::join_all(asked).await)
-    }
-}
-
-/// What a pod dials.
-fn dialled_port(port: &Port) -> u16 {
-    port.target_port.unwrap_or(port.port)
+    futures::future::join_all(asked).await
 }
 
 /// The hops that only a pod can prove.
@@ -95,24 +82,17 @@ pub(crate) async fn from_a_pod(
         let why = format!("the hop {} has failed", failed.name);
         return not(|name, why| Hop::not_tried(name, "", why), &why);
     }
-    let Some(probe) = probe_pod(asked, seen, index) else {
-        let source = &seen.external_service.spec.sources[index];
-        let why = format!(
-            "Service {} has no selector, so no pod can be put behind it",
-            service_key(&seen.external_service, source)
-        );
-        let hop = |name| {
-            Hop::not_proven(
-                name,
-                "",
-                why.clone(),
-                "connect from one of its pods by hand",
-            )
-        };
-        return NAMES.into_iter().map(hop).collect();
+    let target = asked.target_of(&seen.external_service);
+    let probe = match behind::probe_pod(asked, seen, index) {
+        Ok(probe) => probe,
+        Err(why) => {
+            let next = "connect from one of its pods by hand";
+            let hop = |name| Hop::not_proven(name, "", why.clone(), next);
+            return NAMES.into_iter().map(hop).collect();
+        }
     };
-    let work = pod_run::run(cluster, &probe, step, asked.timeout);
-    let (brought, watched) = match &asked.target {
+    let work = pod_run::run(cluster, &probe, &asked.made, step, asked.timeout);
+    let (brought, watched) = match target {
         Some(target) => {
             let ports: Vec<u16> = seen
                 .external_service
@@ -121,13 +101,26 @@ pub(crate) async fn from_a_pod(
                 .iter()
                 .map(|port| port.port)
                 .collect();
-            let (brought, watched) = watch::while_watched(target, &ports, work).await;
+            let (brought, watched) = watch::while_watched(&target.ssh, &ports, work).await;
             (brought, Some(watched))
         }
         None => (work.await, None),
     };
     match brought {
-        Ok(brought) => judge(asked, pods, seen, index, &brought, watched.as_ref()).await,
+        Ok(brought) => {
+            let hops = judge(
+                asked,
+                pods,
+                seen,
+                index,
+                (&probe, &brought),
+                watched.as_ref(),
+            )
+            .await;
+            // Whatever stays is told of at the end of the run.
+            let _ = pod_run::remove(cluster, &probe.namespace, &probe.name).await;
+            hops
+        }
         Err(failure) => {
             let next = failure.next_step().unwrap_or("see whether pods can be made in that namespace, or leave this out with --no-pod").to_owned();
             NAMES
@@ -138,41 +131,17 @@ pub(crate) async fn from_a_pod(
     }
 }
 
-fn probe_pod(asked: &Asked<'_>, seen: &Observed, index: usize) -> Option<ProbePod> {
-    let object = &seen.external_service;
-    let key = service_key(object, &object.spec.sources[index]);
-    let selector = seen.services[index]
-        .as_ref()?
-        .spec
-        .as_ref()?
-        .selector
-        .clone()?;
-    let container = ready_replicas(seen)
-        .next()?
-        .spec
-        .as_ref()?
-        .containers
-        .first()?
-        .clone();
-    let name = format!("{}.{}.svc", object.name_any(), seen.connector_namespace);
-    let addresses = ready_replicas(seen).filter_map(|pod| pod.status.as_ref()?.pod_ip.clone());
-    let hosts: Vec<String> = std::iter::once(name).chain(addresses).collect();
-    let dial = object.spec.ports.iter().flat_map(|port| {
-        hosts
-            .iter()
-            .map(move |host| format!("{host}:{}", dialled_port(port)))
-    });
-    Some(ProbePod {
-        name: format!("{PROBE_PREFIX}{index}-{}", asked.run),
-        namespace: key.namespace,
-        selector,
-        image: container.image?,
-        pull_policy: container.image_pull_policy,
-        dial: dial.collect(),
-        http_get: asked.echo.map(str::to_owned),
-        watched: asked.target.is_some(),
-        run: asked.run.clone(),
-    })
+/// Whether a gateway still does something for a forwarder of this source IP.
+pub(crate) async fn does_gateway_answer(pods: &Api<Pod>, seen: &Observed, source_ip: &str) -> bool {
+    let spec = &seen.external_service.spec;
+    let destination = format!("{}:{}", spec.target_ip, spec.ports[0].port);
+    let asked =
+        ready_replicas(seen).map(|replica| replica::probe(pods, replica, source_ip, &destination));
+    let answers = futures::future::join_all(asked).await;
+    let is_alive = |result: &str| !["no_tunnel", "tunnel_lost"].contains(&result);
+    answers
+        .into_iter()
+        .any(|answer| answer.is_ok_and(|probed| is_alive(&probed.result)))
 }
 
 async fn judge(
@@ -180,7 +149,7 @@ async fn judge(
     pods: &Api<Pod>,
     seen: &Observed,
     index: usize,
-    brought: &Brought,
+    (probe, brought): (&ProbePod, &Brought),
     watched: Option<&Watched>,
 ) -> Vec<Hop> {
     let object = &seen.external_service;
@@ -191,27 +160,35 @@ async fn judge(
         .as_ref()
         .and_then(|front| front.spec.as_ref()?.cluster_ip.clone())
         .unwrap_or_default();
-    let is_by_name = |line: &&Dialled| line.to.starts_with(&format!("{}.", object.name_any()));
+    let is_by_name = |to: &str| to.starts_with(&format!("{}.", object.name_any()));
+    // Who reaches nothing at all does not reach DNS either.
+    let is_cut_off = brought.lines.iter().all(|line| line.local.is_none())
+        && brought.lines.iter().any(|line| !is_by_name(&line.to));
     let mut hops = Vec::new();
-    match brought.lines.iter().find(is_by_name) {
-        Some(by_name) => hops.push(dialled::dns(by_name, &front)),
-        None => hops.push(Hop::not_proven(
+    match brought.lines.iter().find(|line| is_by_name(&line.to)) {
+        Some(by_name) if by_name.resolved.is_empty() && is_cut_off => hops.push(Hop::not_tried(
             "dns",
             "",
-            "the probe pod did not dial the name",
-            "report this",
+            "the pod reaches nothing: see pod-to-forwarder",
         )),
+        Some(by_name) => hops.push(dialled::dns(by_name, &front)),
+        None => {}
     }
-    for line in &brought.lines {
-        if is_by_name(&line) && line.resolved.is_empty() {
-            hops.push(Hop::not_tried(
+    for to in &probe.dial {
+        hops.push(match brought.lines.iter().find(|line| line.to == *to) {
+            None => Hop::not_proven(
                 "pod-to-forwarder",
-                line.to.clone(),
+                to.clone(),
+                "the probe pod ended before it said how this went",
+                "give it more time with --timeout, and run this again",
+            ),
+            Some(line) if is_by_name(to) && line.resolved.is_empty() => Hop::not_tried(
+                "pod-to-forwarder",
+                to.clone(),
                 "the name cannot be looked up",
-            ));
-            continue;
-        }
-        hops.push(dialled::arrival(line, source_ip, &opened));
+            ),
+            Some(line) => dialled::arrival(line, source_ip, &opened),
+        });
     }
     if asked.echo.is_some() {
         let answered = brought.lines.iter();
@@ -228,9 +205,15 @@ async fn judge(
     hops
 }
 
-/// What all replicas say of the pod's connections, or why one does not answer.
-async fn opened(pods: &Api<Pod>, seen: &Observed, address: &str) -> Result<Vec<Opened>, NoAnswer> {
+/// What all replicas say of the pod's connections.
+async fn opened(pods: &Api<Pod>, seen: &Observed, address: &str) -> dialled::Asked {
     let asked = ready_replicas(seen).map(|replica| replica::flows(pods, replica, address));
-    let answers = futures::future::try_join_all(asked).await?;
-    Ok(answers.into_iter().flatten().collect())
+    let mut answers = dialled::Asked::default();
+    for answer in futures::future::join_all(asked).await {
+        match answer {
+            Ok(opened) => answers.opened.extend(opened),
+            Err(why) => answers.missing = Some(why),
+        }
+    }
+    answers
 }

@@ -2,7 +2,8 @@
 //! to.
 
 use super::hop::Hop;
-use super::replica::{NoAnswer, Probed};
+use super::replica::{NoAnswer, Probed, next_of_unreachable};
+use super::stale;
 
 /// One connection that a gateway made for a replica.
 #[derive(Clone, Debug)]
@@ -36,6 +37,9 @@ fn hop(attempt: &Attempt, others: &[Attempt]) -> Hop {
     let of = format!("{destination} by {replica}");
     match answer {
         Ok(probed) if probed.result == "ok" => accepted(&of, source_ip, destination, probed),
+        Ok(_) if stale::seen_to_fail(attempt).is_some() => {
+            Hop::not_tried("target", of, "a hop before it has failed")
+        }
         Ok(probed) => {
             let admitted = others.iter().find(|other| {
                 other.destination == *destination
@@ -60,7 +64,7 @@ fn hop(attempt: &Attempt, others: &[Attempt]) -> Hop {
             "target",
             of,
             format!("the forwarder could not be asked to try: {why}"),
-            "it takes the permission to create pods/portforward in the connector namespace",
+            next_of_unreachable(why),
         ),
     }
 }
@@ -101,7 +105,9 @@ fn refused(
     match (result, only) {
         ("refused", None) => (
             format!("{destination} refuses connections from {source_ip}"),
-            "start the server there, or correct the port".to_owned(),
+            format!(
+                "start the server there, correct the port, or allow {source_ip} in its firewall, which may reject it"
+            ),
         ),
         ("timed_out", None) => (
             format!("{destination} does not answer {source_ip}"),
@@ -117,21 +123,23 @@ fn refused(
             format!("{destination} does not answer {source_ip}"),
             format!("the target drops it{only}"),
         ),
-        ("unreachable", _) => (
-            format!("the gateway host has no route to {destination} from {source_ip}"),
-            "correct the gateway host's routes, or the target's address".to_owned(),
+        // No route, or a firewall that rejects: ICMP says the same of both.
+        ("unreachable", None) => (
+            format!(
+                "{destination} cannot be reached from {source_ip}: there is no route, or a firewall rejects it"
+            ),
+            format!(
+                "allow {source_ip} in the target's firewall, and see `ip route get {}` on the gateway host",
+                destination.split(':').next().unwrap_or_default()
+            ),
+        ),
+        ("unreachable", Some(only)) => (
+            format!("{destination} cannot be reached from {source_ip}: a firewall rejects it"),
+            format!("the target's firewall rejects it{only}"),
         ),
         ("forbidden", _) => (
             format!("the gateway does not allow {destination} from {source_ip}"),
             "see targetNetworks in /etc/extconn/gateway.yaml on the gateway host".to_owned(),
-        ),
-        ("source_ip_missing", _) => (
-            format!("{source_ip} is on no interface of the gateway host"),
-            "put it there, or let the gateway assign it".to_owned(),
-        ),
-        ("no_tunnel" | "tunnel_lost", _) => (
-            format!("there is no tunnel for {source_ip}"),
-            "see the tunnel hop above".to_owned(),
         ),
         (other, _) => (
             format!(
@@ -185,9 +193,11 @@ mod tests {
     fn a_target_that_lets_another_source_ip_in_is_told_apart_from_one_that_is_down() {
         let closed = one(&[attempt("192.0.2.10", "refused", None)]);
         assert!(closed.next.unwrap().contains("start the server"));
-        let other = attempt("192.0.2.11", "ok", Some("192.0.2.11:5"));
-        let picky = one(&[attempt("192.0.2.10", "timed_out", None), other]);
-        assert!(picky.next.unwrap().contains("allow 192.0.2.10 there too"));
+        for answer in ["timed_out", "refused", "unreachable"] {
+            let other = attempt("192.0.2.11", "ok", Some("192.0.2.11:5"));
+            let picky = one(&[attempt("192.0.2.10", answer, None), other]);
+            assert!(picky.next.unwrap().contains("allow 192.0.2.10 there too"));
+        }
     }
 
     #[test]
@@ -197,8 +207,6 @@ mod tests {
             "timed_out",
             "unreachable",
             "forbidden",
-            "source_ip_missing",
-            "no_tunnel",
             "exhausted",
         ] {
             let hop = one(&[attempt("192.0.2.10", reason, None)]);

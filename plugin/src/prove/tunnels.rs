@@ -22,6 +22,12 @@ pub(crate) fn hops(seen: &Observed, source: &Source) -> Vec<Hop> {
     }
 }
 
+/// Whether a replica has one.
+pub(crate) fn is_any_up(seen: &Observed, source: &Source) -> bool {
+    let mut tunnels = ready(seen).filter_map(|pod| tunnel(seen, pod, source));
+    tunnels.any(|tunnel| tunnel.state == TunnelState::Up)
+}
+
 /// Where the gateway should listen, if every replica that dials it is told that nobody does.
 pub(crate) fn turned_away<'a>(seen: &'a Observed, source: &Source) -> Option<&'a str> {
     let mut tunnels = ready(seen).map(|pod| tunnel(seen, pod, source)).peekable();
@@ -33,6 +39,12 @@ pub(crate) fn turned_away<'a>(seen: &'a Observed, source: &Source) -> Option<&'a
         })
     });
     endpoint(seen, source).filter(|_| refused)
+}
+
+/// Whether this is why a tunnel does not come up, and not only how the one before ended.
+pub(crate) fn is_cause(why: &str) -> bool {
+    let why = why.to_lowercase();
+    why.contains("connect to gateway") || why.contains("key")
 }
 
 fn is_refusal(why: &str) -> bool {

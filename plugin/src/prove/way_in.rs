@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
+use kube::api::Api;
 
-use super::Asked;
 use super::hop::Hop;
 use super::observe::Observed;
 use super::rules::{self, WayIn};
+use super::{Asked, source};
 use crate::cluster::gateway_hosts::GatewayHost;
-use crate::host::ssh::Ssh;
+use crate::host::ssh::{MayAsk, Ssh};
+use crate::invocation::Invocation;
 use crate::program::quoted;
+use crate::terminal::progress::Step;
 
 /// What the gateway hosts' nat tables hold, by source IP; `Err` says why it is not known.
 pub(crate) type Tables = BTreeMap<String, Result<String, String>>;
@@ -35,7 +39,12 @@ pub(crate) fn ways(seen: &Observed, index: usize) -> Vec<WayIn> {
 }
 
 /// Reads the nat tables of the gateway hosts of these source IPs.
-pub(crate) async fn tables(asked: &Asked<'_>, known: &[GatewayHost], seen: &Observed) -> Tables {
+pub(crate) async fn tables(
+    invocation: &Invocation,
+    asked: &Asked<'_>,
+    known: &[GatewayHost],
+    seen: &Observed,
+) -> Tables {
     let mut by_host: BTreeMap<String, Result<String, String>> = BTreeMap::new();
     let mut tables = Tables::new();
     for source in &seen.external_service.spec.sources {
@@ -50,7 +59,7 @@ pub(crate) async fn tables(asked: &Asked<'_>, known: &[GatewayHost], seen: &Obse
             continue;
         };
         if !by_host.contains_key(&host.ssh) {
-            let saved = read(asked, &host.ssh).await;
+            let saved = read(invocation, asked, &host.ssh).await;
             by_host.insert(host.ssh.clone(), saved);
         }
         tables.insert(ip.clone(), by_host[&host.ssh].clone());
@@ -75,10 +84,12 @@ fn host_of<'a>(known: &'a [GatewayHost], seen: &Observed, ip: &str) -> Option<&'
     })
 }
 
-async fn read(asked: &Asked<'_>, destination: &str) -> Result<String, String> {
-    let ssh = Ssh::connect(destination, asked.ssh, asked.may_ask)
-        .await
-        .map_err(|failure| failure.message().to_owned())?;
+async fn read(
+    invocation: &Invocation,
+    asked: &Asked<'_>,
+    destination: &str,
+) -> Result<String, String> {
+    let ssh = login(invocation, asked, destination).await?;
     let said = ssh
         .script(rules::COMMAND)
         .await
@@ -91,6 +102,26 @@ async fn read(asked: &Asked<'_>, destination: &str) -> Result<String, String> {
             said.complaint()
         ))
     }
+}
+
+/// The login on a gateway host; who did not get in once is not made to wait again.
+async fn login(
+    invocation: &Invocation,
+    asked: &Asked<'_>,
+    destination: &str,
+) -> Result<Ssh, String> {
+    let mut logins = asked.logins.lock().await;
+    if let Some(known) = logins.get(destination) {
+        return known.clone();
+    }
+    // No spinner where ssh may ask for a passphrase.
+    let step = (asked.may_ask == MayAsk::No)
+        .then(|| Step::begin(invocation.terminal, format!("logging in on {destination}")));
+    let login = Ssh::connect(destination, asked.ssh, asked.may_ask).await;
+    drop(step);
+    let login = login.map_err(|failure| failure.message().to_owned());
+    logins.insert(destination.to_owned(), login.clone());
+    login
 }
 
 /// The hop of one way in, as far as the gateway host tells.
@@ -109,9 +140,19 @@ pub(crate) fn rule_hop(way: &WayIn, tables: Option<&Tables>) -> Hop {
 }
 
 /// Connects from the target, over the login that the user lent.
-pub(crate) async fn from_target(target: &Ssh, way: &WayIn) -> Hop {
+pub(crate) async fn from_target(
+    target: &Ssh,
+    pods: &Api<Pod>,
+    seen: &Observed,
+    way: &WayIn,
+) -> Hop {
     let of = format!("{}:{}", way.source_ip, way.port);
-    let script = format!("bash -c {} {} {}", quoted(DIAL), way.source_ip, way.port);
+    let script = format!(
+        "bash --norc -c {} {} {}",
+        quoted(DIAL),
+        way.source_ip,
+        way.port
+    );
     let said = match target.script(&script).await {
         Ok(said) => said,
         Err(failure) => {
@@ -132,6 +173,18 @@ pub(crate) async fn from_target(target: &Ssh, way: &WayIn) -> Hop {
                 way.source_ip, way.port
             ),
         ),
+        // The kernel of a gateway host takes connections whatever its gateway does with them.
+        (Some(124), _) if !source::does_gateway_answer(pods, seen, &way.source_ip).await => {
+            Hop::not_proven(
+                "from-target",
+                of,
+                format!(
+                    "{}:{} took the connection, but its gateway does not answer",
+                    way.source_ip, way.port
+                ),
+                "see `kubectl extconn logs gateway`",
+            )
+        }
         (Some(124), _) => Hop::proven(
             "from-target",
             of,
@@ -149,7 +202,8 @@ pub(crate) async fn from_target(target: &Ssh, way: &WayIn) -> Hop {
             ),
             "see the nat-rule hop, and the route from the target to the gateway host",
         ),
-        (Some(0), _) => Hop::failed(
+        // 1: it was reset.
+        (Some(0), _) | (Some(1), Ok(0)) => Hop::failed(
             "from-target",
             of,
             "the connection from the target was ended before the Service said a word",
@@ -167,7 +221,7 @@ pub(crate) async fn from_target(target: &Ssh, way: &WayIn) -> Hop {
 /// Status 7: no connection. 124: it was kept for longer than a forwarder tries to reach a Service.
 /// Else the number of bytes that came back.
 const DIAL: &str = r#"
-timeout 6 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$0" "$1" || exit 7
+timeout 6 bash --norc -c 'exec 3<>"/dev/tcp/$0/$1"' "$0" "$1" || exit 7
 exec 3<>"/dev/tcp/$0/$1" || exit 7
 printf 'GET / HTTP/1.0\r\n\r\n' >&3
 timeout 12 head -c 1 <&3 | wc -c

@@ -1,6 +1,7 @@
 //! Reads the objects that a status is made of.
 
 use extconn_api::{ExternalService, Forwarder, Gateway};
+use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use crate::cluster::{Cluster, api, is_forbidden, is_not_found};
@@ -22,6 +23,14 @@ impl Scope {
             namespace: None,
             name: None,
         }
+    }
+
+    /// Where is looked, in words.
+    pub(crate) fn place(&self) -> String {
+        let namespace = self.namespace.as_ref();
+        namespace.map_or("any namespace".to_owned(), |name| {
+            format!("namespace {name}")
+        })
     }
 }
 
@@ -67,6 +76,15 @@ pub(crate) async fn observe(
         forwarders,
         gateways,
     })
+}
+
+/// `namespace/name`.
+pub(crate) fn described(object: &ExternalService) -> String {
+    format!(
+        "{}/{}",
+        object.namespace().unwrap_or_default(),
+        object.name_any()
+    )
 }
 
 /// The ExternalServices in the scope.

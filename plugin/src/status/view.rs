@@ -119,6 +119,10 @@ fn view(
     let ready = condition::find(conditions, ExternalServiceCondition::Ready);
     let current = ready.is_some_and(|ready| ready.observed_generation == es.metadata.generation);
     let (reason, message) = match ready {
+        _ if es.metadata.deletion_timestamp.is_some() => (
+            "Deleting".to_owned(),
+            format!("it waits for {}", es.finalizers().join(", ")),
+        ),
         Some(ready) if current => (ready.reason.clone(), ready.message.clone()),
         Some(_) => (
             "Pending".to_owned(),
@@ -138,7 +142,9 @@ fn view(
         target_ip: es.spec.target_ip.clone(),
         ports: es.spec.ports.iter().map(port).collect(),
         dial: format!("{name}.{connector_namespace}.svc"),
-        ready: current && ready.is_some_and(|ready| ready.status == "True"),
+        ready: current
+            && es.metadata.deletion_timestamp.is_none()
+            && ready.is_some_and(|ready| ready.status == "True"),
         reason,
         message,
         sources: es

@@ -28,7 +28,7 @@ pub(crate) const CHECK: Check = Check {
                     .clone()
                     .or_else(|| es.namespace())
                     .unwrap_or_default();
-                if pods::addresses_behind(slices, &namespace, &source.service.name).is_empty() {
+                if pods::behind(slices, &namespace, &source.service.name).pods == 0 {
                     without.push(format!("{namespace}/{}", source.service.name));
                 }
             }

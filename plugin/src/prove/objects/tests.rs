@@ -10,7 +10,7 @@ fn check(spoil: impl FnOnce(&mut Observed), name: &str, words: &str) {
     spoil(&mut seen);
     let hops: Vec<Hop> = shared(&seen)
         .into_iter()
-        .chain(of_source(&seen, 0))
+        .chain(of_source(&seen, 0, true))
         .collect();
     let failed: Vec<&Hop> = hops
         .iter()
@@ -31,7 +31,7 @@ fn a_healthy_path_is_proven_as_far_as_objects_tell() {
     let seen = healthy();
     let hops: Vec<Hop> = shared(&seen)
         .into_iter()
-        .chain(of_source(&seen, 0))
+        .chain(of_source(&seen, 0, true))
         .collect();
     assert!(
         hops.iter().all(|hop| hop.outcome == Outcome::Proven),
@@ -43,6 +43,14 @@ fn a_healthy_path_is_proven_as_far_as_objects_tell() {
 fn each_fault_fails_its_own_hop() {
     check(
         |seen| seen.operators[0].status = None,
+        "operator",
+        "no replica",
+    );
+    check(
+        |seen| {
+            let spec = json!({"replicas": 0, "selector": {}, "template": {}});
+            seen.operators[0].spec = Some(serde_json::from_value(spec).unwrap());
+        },
         "operator",
         "no replica",
     );
@@ -62,9 +70,27 @@ fn each_fault_fails_its_own_hop() {
         "latest change",
     );
     check(
-        |seen| seen.slices.clear(),
+        |seen| {
+            let metadata = &mut seen.external_service.metadata;
+            metadata.deletion_timestamp =
+                serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+            metadata.finalizers = Some(vec!["example.com/mine".to_owned()]);
+        },
+        "object",
+        "it is being deleted, and waits for example.com/mine",
+    );
+    check(
+        |seen| seen.slices = Some(Vec::new()),
         "service",
         "no pod is behind Service ns1/web",
+    );
+    check(
+        |seen| {
+            let endpoint = &mut seen.slices.as_mut().unwrap()[0].endpoints[0];
+            endpoint.conditions = Some(serde_json::from_value(json!({"ready": false})).unwrap());
+        },
+        "service",
+        "1 pod is behind Service ns1/web and is not ready",
     );
     check(|seen| seen.services[0] = None, "service", "does not exist");
     check(|seen| seen.deployment = None, "forwarder", "no forwarder");
@@ -88,7 +114,7 @@ fn a_forwarder_scaled_to_zero_says_so_and_its_tunnels_are_not_tried() {
     seen.replicas.clear();
     let hops: Vec<Hop> = shared(&seen)
         .into_iter()
-        .chain(of_source(&seen, 0))
+        .chain(of_source(&seen, 0, true))
         .collect();
     let failed: Vec<&Hop> = hops
         .iter()
@@ -121,7 +147,7 @@ fn a_wrong_host_key_and_a_stopped_gateway_get_different_advice() {
             json!({"sourceIP": "192.0.2.10", "state": "Down", "message": message}),
         )
         .unwrap();
-        let hops = of_source(&seen, 0);
+        let hops = of_source(&seen, 0, true);
         hops.into_iter()
             .find(|hop| hop.outcome == Outcome::Failed)
             .unwrap()
@@ -141,4 +167,32 @@ fn a_wrong_host_key_and_a_stopped_gateway_get_different_advice() {
     assert_eq!(with("Connection refused (os error 111)").name, "gateway");
     assert_eq!(with("the host key is another one").name, "tunnel");
     assert!(with("timed out").next.unwrap().contains("open TCP"));
+}
+
+#[test]
+fn a_silent_gateway_without_tunnels_is_not_believed() {
+    let mut seen = healthy();
+    let status = seen.gateways[0].status.as_mut().unwrap();
+    let silent = serde_json::from_value(condition("Reporting", "False", 1)).unwrap();
+    status.conditions.push(silent);
+    let outcome = |seen: &Observed, name: &str| {
+        let hops = of_source(seen, 0, true);
+        hops.into_iter()
+            .find(|hop| hop.name == name)
+            .unwrap()
+            .outcome
+    };
+    // Only the API server does not hear of it.
+    assert_eq!(outcome(&seen, "gateway"), Outcome::Proven);
+    seen.forwarder.as_mut().unwrap().status = None;
+    assert_eq!(outcome(&seen, "gateway"), Outcome::Failed);
+    assert_eq!(outcome(&seen, "source-ip"), Outcome::NotTried);
+}
+
+#[test]
+fn slices_that_may_not_be_listed_prove_nothing() {
+    let mut seen = healthy();
+    seen.slices = None;
+    let hops = of_source(&seen, 0, true);
+    assert_eq!(hops[0].outcome, Outcome::NotProven);
 }
