@@ -53,7 +53,28 @@ for file in "$binary" "$host_file" "$kubeconfig" "$token"; do
 done
 [ -f "$here/systemd/extconn-gateway.service" ] || fail "systemd/ must be beside install.sh"
 
+case $(systemctl is-enabled extconn-gateway.service 2>/dev/null || true) in
+    masked*) fail "extconn-gateway.service is masked on this host: allow it with systemctl unmask extconn-gateway" ;;
+esac
+
+program=/usr/local/bin/extconn-gateway
 changed=no
+# There from the first change until the gateway runs with it: what an interrupted run has put here
+# looks as if it were in place, and the gateway that runs has not read it.
+owed=/var/lib/extconn/restart-owed
+[ ! -e "$owed" ] || changed=yes
+owe_restart() {
+    changed=yes
+    # The folder is the gateway's: `install` follows no link that it might have put there.
+    [ ! -d /var/lib/extconn ] || install -m 0600 /dev/null "$owed"
+}
+# draft FILE TARGET MODE OWNER: copies to where it only has to be renamed.
+draft() {
+    # Always the same name, so that the next run takes over what an interrupted one left.
+    install -m 0600 "$1" "$2.new"
+    chown "$4" "$2.new"
+    chmod "$3" "$2.new"
+}
 # put FILE TARGET MODE OWNER: copies, if the target differs.
 put() {
     if cmp -s "$1" "$2"; then
@@ -61,16 +82,24 @@ put() {
         chmod "$3" "$2"
         return 0
     fi
-    draft=$2.new # Always the same, so that the next run takes over what an interrupted one left.
-    install -m 0600 "$1" "$draft"
-    chown "$4" "$draft"
-    chmod "$3" "$draft"
-    mv -f "$draft" "$2"
-    changed=yes
+    draft "$@"
+    owe_restart
+    mv -f "$2.new" "$2"
     say "wrote $2"
 }
 
 install -d -m 0755 /etc/sysusers.d /usr/local/bin
+# The program judges the host file that it is to get, before anything changes. It may not be run
+# where it lies: /run is often mounted noexec.
+judge=$program
+if [ ! -x "$program" ] || ! cmp -s "$binary" "$program"; then
+    draft "$binary" "$program" 0755 root:root
+    judge=$program.new
+fi
+"$judge" check-config --host-file-only --config "$host_file" >/dev/null || {
+    rm -f "$program.new"
+    fail "nothing was changed"
+}
 put "$here/systemd/sysusers.conf" /etc/sysusers.d/extconn.conf 0644 root:root
 if ! getent passwd extconn >/dev/null; then
     if command -v systemd-sysusers >/dev/null; then
@@ -82,8 +111,14 @@ if ! getent passwd extconn >/dev/null; then
 fi
 install -d -m 0755 /etc/extconn
 install -d -m 0700 -o extconn -g extconn /var/lib/extconn
-put "$binary" /usr/local/bin/extconn-gateway 0755 root:root
+put "$binary" "$program" 0755 root:root
+rm -f "$program.new"
 put "$host_file" /etc/extconn/gateway.yaml 0644 root:root
+# What another cluster has asked for must not stay in effect.
+if [ -f /etc/extconn/kubeconfig ] && ! cmp -s "$kubeconfig" /etc/extconn/kubeconfig; then
+    systemctl stop extconn-gateway.service 2>/dev/null || true # Or it would write it again.
+    rm -f /var/lib/extconn/last-good.json
+fi
 put "$kubeconfig" /etc/extconn/kubeconfig 0640 root:extconn
 # A token that is there may be a renewed one: only a missing one, or one that the file given is
 # newer than, is replaced.
@@ -94,9 +129,9 @@ put "$here/systemd/extconn-gateway.service" /etc/systemd/system/extconn-gateway.
 # Who assigns addresses also announces them to the neighbours: that takes a packet socket, which
 # nothing else needs.
 drop_in=/etc/systemd/system/extconn-gateway.service.d
-if grep -Eq '^[^#]*assignTo' "$host_file"; then
+if grep -Eq '^[^#]*assignTo' /etc/extconn/gateway.yaml; then
     install -d -m 0755 "$drop_in"
-    announce=$(mktemp)
+    announce=/run/extconn-announce.conf # Not in /tmp, which may be full.
     cat >"$announce" <<'UNIT'
 # Made by install.sh, because the host file has assignTo: announcing an address (ARP).
 [Service]
@@ -107,21 +142,29 @@ UNIT
     put "$announce" "$drop_in/announce.conf" 0644 root:root
     rm -f "$announce"
 elif [ -f "$drop_in/announce.conf" ]; then
+    owe_restart
     rm -rf "$drop_in"
-    changed=yes
     say "took back the right to announce addresses: no assignTo in the host file"
 fi
-/usr/local/bin/extconn-gateway check-config || fail "correct the files named above, then run this again"
+"$program" check-config || fail "the gateway was not restarted"
 
 if [ "$changed" = no ]; then
     say "everything is in place already"
 fi
-[ "$start" = yes ] || exit 0
+if [ "$start" = no ]; then
+    # What does not run reads everything when it is started.
+    systemctl --quiet is-active extconn-gateway.service || rm -f "$owed"
+    exit 0
+fi
 systemctl daemon-reload
 systemctl --quiet enable extconn-gateway.service
-if [ "$changed" = yes ]; then
-    systemctl restart extconn-gateway.service
-else
-    systemctl start extconn-gateway.service
-fi
+verb=start
+[ "$changed" = no ] || verb=restart
+systemctl "$verb" extconn-gateway.service 2>/dev/null || {
+    journalctl --sync 2>/dev/null || true
+    last=$(journalctl --unit extconn-gateway.service --lines 8 --output cat --no-pager 2>/dev/null |
+        awk '{ printf "%s%s", separator, $0; separator = "; " }')
+    fail "extconn-gateway.service does not start: ${last:-its journal says nothing}"
+}
+rm -f "$owed"
 say "extconn-gateway is $(systemctl is-active extconn-gateway.service)"

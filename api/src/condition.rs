@@ -155,6 +155,16 @@ words! {
     }
 }
 
+/// Says in each condition of an ExternalService that nobody carries it out any more.
+pub fn uninstalled(conditions: &mut Vec<Condition>, generation: Option<i64>, now: &Time) {
+    for type_ in ExternalServiceCondition::ALL {
+        let message = "extconn has been uninstalled: nothing carries this out";
+        let reason = ExternalServiceReason::Uninstalled;
+        let verdict = condition(type_, Some(false), reason, message, generation, now.clone());
+        set(conditions, verdict);
+    }
+}
+
 /// Puts `new` in place of the condition of the same type, or at the end.
 ///
 /// `new.last_transition_time` counts only if the status flips: otherwise the time of the old one

@@ -346,6 +346,7 @@ impl Agent {
 fn remark(api: &ApiState) -> Option<&'static str> {
     match api {
         ApiState::NotAsked | ApiState::Answers => None,
+        // `kubectl extconn init` looks for these words: TOKEN_REFUSED in its gateway_install.rs.
         ApiState::RefusesToken => Some(
             "the Kubernetes API refuses the token, which must be replaced; what was last known \
              stays in effect",

@@ -49,7 +49,11 @@ pub enum Command {
         drain: u32,
     },
     /// Check the host file, the credential and the addresses, and say what they mean
-    CheckConfig,
+    CheckConfig {
+        /// Look at the host file alone: where there is no credential yet
+        #[arg(long)]
+        host_file_only: bool,
+    },
     /// Remove the nat rules and withdraw the addresses that the gateway put on this host. Stop the
     /// service first: a running gateway would put them back
     Uninstall,

@@ -13,20 +13,34 @@ use tokio::time::timeout;
 
 use crate::addresses::Addresses;
 use crate::args::Args;
-use crate::host_file::Assignment;
+use crate::host_file::{Assignment, HostFile};
 use crate::run::ASSIGNED;
 use crate::{credential, host_file};
 
 /// Longest wait for the API server.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Prints what the host file means.
+/// Prints what the host file and the credential mean.
+///
+/// Errors if the gateway would not start with them.
+pub async fn check(args: &Args) -> anyhow::Result<()> {
+    let host = check_host_file(args).await?;
+    let (config, token_file) = credential::read(&host.kubeconfig).await?;
+    let url = config.cluster_url.clone();
+    let answer = match asked(config, &host.connector_namespace).await {
+        Ok(()) => "answers".to_owned(),
+        // The gateway starts all the same: an API server may be away for a while.
+        Err(reason) => format!("DOES NOT ANSWER AS IT SHOULD: {reason}"),
+    };
+    say(format!("Kubernetes API {url} {answer}"))?;
+    say(format!("token          {}", token_file.display()))
+}
+
+/// Prints what the host file means, and gives it.
 ///
 /// Errors if the gateway would not start with it.
-pub async fn check(args: &Args) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
+pub async fn check_host_file(args: &Args) -> anyhow::Result<HostFile> {
     let host = host_file(&args.config)?;
-    let mut say = |line: String| writeln!(out, "{line}").context("write");
     say(format!("{} is a host file", args.config.display()))?;
     say(format!("namespace      {}", host.connector_namespace))?;
     say(format!(
@@ -63,15 +77,11 @@ pub async fn check(args: &Args) -> anyhow::Result<()> {
             reserved.unwrap_or_default()
         ))?;
     }
-    let (config, token_file) = credential::read(&host.kubeconfig).await?;
-    let url = config.cluster_url.clone();
-    let answer = match asked(config, &host.connector_namespace).await {
-        Ok(()) => "answers".to_owned(),
-        // The gateway starts all the same: an API server may be away for a while.
-        Err(reason) => format!("DOES NOT ANSWER AS IT SHOULD: {reason}"),
-    };
-    say(format!("Kubernetes API {url} {answer}"))?;
-    say(format!("token          {}", token_file.display()))
+    Ok(host)
+}
+
+fn say(line: String) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("write")
 }
 
 /// Asks the API server what the gateway will ask it first.

@@ -44,7 +44,10 @@ async fn main() -> ExitCode {
     extconn_agent::logs::init(args.log_format);
     let done = match &args.command {
         Command::Run { drain } => return run(&args, *drain).await,
-        Command::CheckConfig => check::check(&args).await,
+        Command::CheckConfig {
+            host_file_only: true,
+        } => check::check_host_file(&args).await.map(drop),
+        Command::CheckConfig { .. } => check::check(&args).await,
         Command::Uninstall => uninstall::uninstall(&args).await,
     };
     match done {

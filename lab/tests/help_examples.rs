@@ -159,8 +159,8 @@ const STEPS: &[(&str, &[Step])] = &[
             Run("See what would be removed", "remove the gateway"),
             Run("Only one gateway host", "192.168.122.10"),
             Run(
-                "Everything but the CustomResourceDefinitions and your ExternalServices",
-                "your ExternalServices stay",
+                "Everything but the CustomResourceDefinitions and the ExternalServices of other namespaces",
+                "The CustomResourceDefinitions stay",
             ),
             Run("Without a trace", "are gone"),
             Prepare(|| workload::delete(&Scenario::reference())),

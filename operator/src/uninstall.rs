@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use extconn_api::condition::{self, ExternalServiceCondition, ExternalServiceReason};
-use extconn_api::{ExternalService, Forwarder, Gateway, Permissions, names};
+use extconn_api::{ExternalService, Forwarder, Gateway, Permissions, condition, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -175,19 +174,8 @@ async fn release(client: &Client, external_service: &ExternalService) -> kube::R
     let api: Api<ExternalService> = Api::namespaced(client.clone(), &namespace);
     let name = external_service.name_any();
     let mut status = external_service.status.clone().unwrap_or_default();
-    for type_ in ExternalServiceCondition::ALL {
-        condition::set(
-            &mut status.conditions,
-            condition::condition(
-                type_,
-                Some(false),
-                ExternalServiceReason::Uninstalled,
-                "extconn has been uninstalled: nothing carries this out",
-                external_service.metadata.generation,
-                Time(Timestamp::now()),
-            ),
-        );
-    }
+    let generation = external_service.metadata.generation;
+    condition::uninstalled(&mut status.conditions, generation, &Time(Timestamp::now()));
     let patch = json!({
         "apiVersion": ExternalService::api_version(&()),
         "kind": ExternalService::kind(&()),

@@ -74,6 +74,18 @@ impl Failure {
         self
     }
 
+    /// Adds another way out beside the next step; an interruption has none.
+    pub(crate) fn or(self, step: impl Display) -> Self {
+        if self.is_interrupted() {
+            return self;
+        }
+        let next = match &self.next {
+            Some(next) => format!("{next}; or {step}"),
+            None => step.to_string(),
+        };
+        self.next(next)
+    }
+
     /// Puts what was being done in front: `failed to {action}: …`.
     pub(crate) fn while_trying_to(mut self, action: impl Display) -> Self {
         if self.exit != Some(Exit::Interrupted) && !self.message.is_empty() {
@@ -128,6 +140,13 @@ mod tests {
         assert_eq!(Failure::could_not_run("").status(), 3);
         assert_eq!(Failure::interrupted().status(), 130);
         assert_eq!(Failure::reader_gone().status(), 0);
+    }
+
+    #[test]
+    fn ways_out_are_told_one_after_the_other() {
+        let failure = Failure::failed("no").or("wait").or("leave");
+        assert_eq!(failure.next_step(), Some("wait; or leave"));
+        assert_eq!(Failure::interrupted().or("wait").next_step(), None);
     }
 
     #[test]

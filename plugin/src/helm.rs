@@ -15,6 +15,9 @@ use release::Release;
 /// The chart of the same version as this plugin.
 static CHART: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../chart");
 
+/// Name of the chart: a release of another one is not ours.
+pub(crate) const CHART_NAME: &str = "extconn";
+
 /// Name of the release, and the namespace in which helm keeps its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReleaseName {
@@ -31,6 +34,15 @@ impl Default for ReleaseName {
             namespace: "default".to_owned(),
         }
     }
+}
+
+/// What becomes of the chart's own clean-up when the release is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    /// It runs first.
+    Runs,
+    /// It is left out.
+    Skipped,
 }
 
 /// helm for one release in one cluster.
@@ -89,15 +101,36 @@ impl Helm {
                 .map(Some)
                 .map_err(|error| Failure::failed(format!("failed to understand helm: {error}")));
         }
-        if said.stderr.contains("not found") {
+        if release::is_unknown(&said.stderr) {
             return Ok(None);
         }
-        Err(
-            Failure::could_not_run(format!("helm status: {}", said.error_text())).next(format!(
-                "make `{}` work",
-                self.program(["status", &self.release.name])
-            )),
-        )
+        let ReleaseName { name, namespace } = &self.release;
+        let next = if release::is_damaged(&said.stderr) {
+            format!(
+                "helm's own record is damaged: delete it with `kubectl -n {namespace} delete secret -l owner=helm,name={name}`, and run `kubectl extconn init`, which takes over what is in the cluster"
+            )
+        } else {
+            format!("make `{}` work", self.program(["status", name]))
+        };
+        Err(Failure::could_not_run(format!("helm status: {}", said.error_text())).next(next))
+    }
+
+    /// Name of the release.
+    pub(crate) fn release_name(&self) -> &ReleaseName {
+        &self.release
+    }
+
+    /// Name of the chart that the release was made of.
+    ///
+    /// # Errors
+    /// What helm said.
+    pub(crate) async fn chart_of_release(&self) -> Result<String, Failure> {
+        let name = &self.release.name;
+        let said = self
+            .run(["get", "metadata", name, "--output", "json"])
+            .await?;
+        release::chart(&said)
+            .map_err(|error| Failure::failed(format!("failed to understand helm: {error}")))
     }
 
     /// Values that the user gave the release, as YAML; those of the revision before if that is the
@@ -108,7 +141,7 @@ impl Helm {
     pub(crate) async fn values(&self, release: &Release) -> Result<String, Failure> {
         let revision = match release.recovery() {
             release::Recovery::Rollback => release.revision - 1,
-            release::Recovery::None | release::Recovery::Uninstall => release.revision,
+            _ => release.revision,
         };
         let revision = format!("--revision={revision}");
         let name = &self.release.name;
@@ -122,14 +155,25 @@ impl Helm {
         })
     }
 
-    /// Whether the release's objects are those of this chart with these values.
+    /// The objects of the release as helm applied them, as YAML documents.
     ///
     /// # Errors
     /// What helm said.
-    pub(crate) async fn is_current(&self, values: &Values) -> Result<bool, Failure> {
-        let installed = self.run(["get", "manifest", &self.release.name]).await?;
+    pub(crate) async fn manifest(&self) -> Result<String, Failure> {
+        self.run(["get", "manifest", &self.release.name]).await
+    }
+
+    /// Whether the objects of a release are those of this chart with these values.
+    ///
+    /// # Errors
+    /// What helm said.
+    pub(crate) async fn is_current(
+        &self,
+        manifest: &str,
+        values: &Values,
+    ) -> Result<bool, Failure> {
         let wanted = self.rendered(values, &["--no-hooks"]).await?;
-        Ok(release::same_objects(&installed, &wanted))
+        Ok(release::same_objects(manifest, &wanted))
     }
 
     /// The objects of this chart with these values, as YAML documents.
@@ -198,29 +242,47 @@ impl Helm {
     /// Removes the release; fine if there is none.
     ///
     /// # Errors
-    /// What helm said.
-    pub(crate) async fn uninstall(&self, timeout_seconds: u64) -> Result<(), Failure> {
+    /// What helm said, or the release is still there. A failure without a next step is one whose
+    /// cause helm does not know.
+    pub(crate) async fn uninstall(&self, hook: Hook, timeout_seconds: u64) -> Result<(), Failure> {
         let said = self
-            .uninstall_program(timeout_seconds)
+            .uninstall_program(hook, timeout_seconds)
             .run(Input::Nothing)
             .await?;
-        if said.ok() || said.stderr.contains("not found") {
-            return Ok(());
+        if !said.ok() && !release::is_unknown(&said.stderr) {
+            return Err(Failure::failed(format!("helm: {}", said.error_text())));
         }
-        Err(Failure::failed(format!("helm: {}", said.error_text()))
-            .next("see the job's log: `kubectl -n external-services logs job/extconn-cleanup`; then run this again"))
+        // helm ignores all that keeps it from reading its records, not only that there are none.
+        match self.release().await? {
+            None => Ok(()),
+            Some(left) => Err(Failure::failed(format!(
+                "helm still has the release {}, which is {}",
+                self.release.name, left.status
+            ))
+            .next("run this again: it goes on where it stopped")),
+        }
     }
 
     /// The command that [`Helm::uninstall`] runs.
-    pub(crate) fn uninstall_program(&self, timeout_seconds: u64) -> Program {
-        let timeout = format!("--timeout={timeout_seconds}s");
-        self.program([
-            "uninstall",
-            &self.release.name,
-            "--wait",
-            "--ignore-not-found",
-            &timeout,
-        ])
+    pub(crate) fn uninstall_program(&self, hook: Hook, timeout_seconds: u64) -> Program {
+        let mut args = vec!["uninstall".to_owned(), self.release.name.clone()];
+        args.extend((hook == Hook::Skipped).then(|| "--no-hooks".to_owned()));
+        args.extend(["--wait", "--ignore-not-found"].map(str::to_owned));
+        args.push(format!("--timeout={timeout_seconds}s"));
+        self.program(args)
+    }
+
+    /// Takes back an uninstallation that was stopped before it removed anything.
+    ///
+    /// # Errors
+    /// What helm said.
+    pub(crate) async fn reinstate(&self, release: &Release) -> Result<(), Failure> {
+        Self::said(self.reinstate_program(release)).await.map(drop)
+    }
+
+    fn reinstate_program(&self, release: &Release) -> Program {
+        let revision = release.revision.to_string();
+        self.program(["rollback", &self.release.name, &revision])
     }
 
     /// Gets a release out of a state in which an interrupted helm left it.
@@ -240,6 +302,7 @@ impl Helm {
         match release.recovery() {
             release::Recovery::None => None,
             release::Recovery::Rollback => Some(self.program(["rollback", name])),
+            release::Recovery::Reinstate => Some(self.reinstate_program(release)),
             release::Recovery::Uninstall => {
                 Some(self.program(["uninstall", name, "--no-hooks", "--wait"]))
             }

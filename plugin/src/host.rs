@@ -2,5 +2,6 @@
 
 pub(crate) mod facts;
 pub(crate) mod login;
+pub(crate) mod marks;
 pub(crate) mod preflight;
 pub(crate) mod ssh;

@@ -3,7 +3,9 @@
 
 mod binary;
 mod carry_out;
+mod chart;
 mod discovery;
+mod drift;
 mod gateway_install;
 mod host_files;
 mod operator;
@@ -36,8 +38,10 @@ use crate::prompt::{self, Prompter};
 use crate::terminal::progress::Step;
 use crate::terminal::style::Mood;
 use discovery::Discovery;
-pub(crate) use host_files::UNINSTALL;
-use host_files::{HostFile, HostFiles, ServedCluster, SourceIp};
+pub(crate) use gateway_install::served_cluster;
+use host_files::{HostFile, HostFiles, SourceIp};
+pub(crate) use host_files::{ServedCluster, UNINSTALL};
+pub(crate) use ownership::refuse_another_cluster;
 pub(crate) use questions::destination;
 use reservation::Reservation;
 
@@ -82,7 +86,7 @@ pub(crate) struct InitArgs {
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = questions::endpoint)]
     ssh_endpoint: Option<SocketAddrV4>,
     /// Network in which external servers may be, 203.0.113.0/24; may be repeated; all if left out.
-    #[arg(long = "target-network", value_name = "CIDR")]
+    #[arg(long = "target-network", value_name = "CIDR", value_parser = questions::network)]
     target_networks: Vec<String>,
     /// Name of the gateway host in the cluster; its own if left out.
     #[arg(long, value_name = "NAME")]
@@ -154,13 +158,25 @@ async fn prepare(
     let cluster = Cluster::connect(&kubectl).await?;
     let found = discovery::discover(&cluster, &args.connector).await?;
     step.done(&summary(&cluster, &found));
-    if let Some(first) = found.missing.first() {
+    let (doubtful, missing): (Vec<_>, Vec<_>) = found
+        .missing
+        .iter()
+        .cloned()
+        .partition(permissions::Permission::may_be_done_without);
+    if let Some(first) = missing.first() {
         return Err(
             Failure::could_not_run(format!("you may not {first}")).next(format!(
                 "ask a cluster administrator for: {}",
                 permissions::grouped(&found.missing)
             )),
         );
+    }
+    if !doubtful.is_empty() {
+        let sign = invocation.terminal.talk.sign(Mood::Unsure);
+        invocation.terminal.say(&format!(
+            "{sign} you may not {}: that works only if you have every permission of the chart's roles yourself",
+            permissions::grouped(&doubtful)
+        ));
     }
     let namespace = questions::connector_namespace(args, &found, prompter)?;
     let host = if args.no_gateway {
@@ -171,33 +187,28 @@ async fn prepare(
 
     let step = Step::begin(invocation.terminal, "looking at the helm release");
     let helm = Helm::new(&kubectl, found.release.clone())?;
-    let release = helm.release().await?;
     let mut values = values(args, &namespace);
-    let mut chart_is_current = false;
-    if let Some(release) = &release {
-        values.present = helm.values(release).await?;
-        chart_is_current =
-            found.is_whole && release.status == "deployed" && helm.is_current(&values).await?;
+    if !discovery::is_namespace_ours(&cluster, &namespace, &found.release).await? {
+        values
+            .set
+            .push("connectorNamespace.create=false".to_owned());
     }
-    step.done(
-        &release
-            .as_ref()
-            .map_or("there is no helm release yet".to_owned(), |release| {
-                format!(
-                    "the helm release {} is {}",
-                    found.release.name, release.status
-                )
-            }),
-    );
+    let chart::Installed {
+        release,
+        is_current,
+        scaled_down,
+        has_account,
+    } = chart::look(&cluster, &helm, &mut values, step).await?;
 
     let remembered = host.as_ref().and_then(|host| {
         found
             .gateway_hosts
             .iter()
-            .find(|known| known.name == host.wanted.name)
+            .find(|known| known.object_name() == host.wanted.object_name())
     });
     let losses = match &host {
         Some(host) => {
+            ownership::refuse_another_hosts_name(remembered, &host.wanted)?;
             let all = external_services(&cluster).await?;
             ownership::losses(remembered, &host.wanted, &all)
         }
@@ -205,7 +216,8 @@ async fn prepare(
     };
     let steps = plan::plan(&plan::Situation {
         release: release.as_ref(),
-        chart_is_current,
+        chart_is_current: is_current && found.is_whole,
+        has_account,
         host: host.as_ref().map(|host| plan::HostSituation {
             wanted: &host.wanted,
             remembered,
@@ -218,6 +230,7 @@ async fn prepare(
         cluster,
         helm,
         release,
+        scaled_down,
         values,
         host,
         namespace,
@@ -266,6 +279,8 @@ fn values(args: &InitArgs, namespace: &str) -> Values {
 fn summary(cluster: &Cluster, found: &Discovery) -> String {
     let state = if found.installed {
         "extconn is installed"
+    } else if !found.may_look {
+        "you may not see whether extconn is installed"
     } else {
         "extconn is not installed yet"
     };
@@ -359,19 +374,33 @@ async fn look_at_host(
     let is_ready = gateway_install::is_ready(&ssh).await?;
     let host_text = gateway_install::text_of(&ssh, &host_file).await?;
     drop(step);
-    check_host(invocation, &facts, &host_file, &server, cluster_clock)?;
 
     let architecture = preflight::go_architecture(&facts.architecture).unwrap_or_default();
-    let files = HostFiles {
-        binary: binary::read(args.gateway_binary.as_deref(), architecture)?,
+    let binary = binary::read(args.gateway_binary.as_deref(), architecture);
+    let files = binary.map(|binary| HostFiles {
+        binary,
         host_file: host_text,
         kubeconfig: host_files::kubeconfig(
             &server,
             &authority,
             cluster.config.tls_server_name.as_deref(),
         ),
-    };
-    let differing = files.differing(&facts);
+    });
+    let present = files.as_ref().ok();
+    let differing = present.map_or_else(Vec::new, |files| files.differing(&facts));
+    let copies = present
+        .filter(|_| !differing.is_empty() || !is_ready || facts.restart_owed)
+        .map(|files| files.copies(&differing));
+    check_host(
+        invocation,
+        &facts,
+        &host_file,
+        &server,
+        cluster_clock,
+        copies,
+    )?;
+    // A host that is no gateway's is told before a program for it is missed.
+    let files = files?;
     let wanted = GatewayHost {
         name: host_file
             .host_name
@@ -406,6 +435,7 @@ fn check_host(
     host_file: &HostFile,
     server: &str,
     cluster_clock: i64,
+    copies: Option<preflight::Copies>,
 ) -> Result<(), Failure> {
     let (api_host, api_port) = questions::host_and_port(server);
     let items = preflight::judge(
@@ -419,6 +449,7 @@ fn check_host(
                 .collect(),
             api_server: format!("{api_host}:{api_port}"),
             cluster_clock,
+            copies,
         },
     );
     let style = invocation.terminal.talk;

@@ -156,6 +156,21 @@ impl Said {
         }
     }
 
+    /// All that a script complained about, as one line, without its name in front of its lines.
+    pub(crate) fn complaints(&self, script: &str) -> String {
+        let name = format!("{script}: ");
+        let lines = self.stderr.lines().map(str::trim);
+        let lines: Vec<&str> = lines
+            .map(|line| line.strip_prefix(&name).unwrap_or(line))
+            .filter(|line| !line.is_empty())
+            .collect();
+        if lines.is_empty() {
+            self.complaint()
+        } else {
+            lines.join("; ")
+        }
+    }
+
     /// All that it complained about from its line `Error: …` on, as one line.
     pub(crate) fn error_text(&self) -> String {
         let from = self
@@ -223,6 +238,21 @@ mod tests {
             (said.status, said.stdout.as_str(), said.complaint().as_str()),
             (Some(3), "yes", "no")
         );
+    }
+
+    #[test]
+    fn a_script_that_fails_is_quoted_from_its_first_line_on() {
+        let said = |stderr: &str| Said {
+            status: Some(1),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        };
+        let both = said("extconn-gateway: the cause\n\ninstall.sh: nothing was changed");
+        assert_eq!(
+            both.complaints("install.sh"),
+            "extconn-gateway: the cause; nothing was changed"
+        );
+        assert_eq!(said("").complaints("install.sh"), "it ended with status 1");
     }
 
     #[tokio::test]

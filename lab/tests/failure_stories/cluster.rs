@@ -2,8 +2,11 @@
 
 use extconn_lab::paths;
 use extconn_lab::topology::Host;
+use extconn_lab::walkthrough::ask;
 
-use crate::stage::{COULD_NOT_RUN, FAILED, init, init_under, shell, touching_nothing, workstation};
+use crate::stage::{
+    COULD_NOT_RUN, FAILED, image_tags, init, init_under, shell, touching_nothing, workstation,
+};
 
 #[test]
 #[ignore = "needs a lab with extconn in it: make end-to-end"]
@@ -12,7 +15,7 @@ fn a_user_who_may_not_install_is_told_the_missing_verb() {
         init(&["--as=system:serviceaccount:default:default"]).fails(
             COULD_NOT_RUN,
             "you may not create customresourcedefinitions.apiextensions.k8s.io in the whole cluster",
-            "create,get,patch,delete deployments.apps in namespace external-services",
+            "create,get,list,patch,delete deployments.apps in namespace external-services",
         );
     });
 }
@@ -73,4 +76,55 @@ fn an_image_that_cannot_be_pulled_ends_the_wait_and_the_right_one_is_taken_next(
     init(&["--set=operator.image.tag=nowhere"]).fails(FAILED, "ImagePull", "--registry");
     init(&[&format!("--set=operator.image.tag={right}")]).succeeds();
     init(&[]).changes_nothing();
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn what_has_gone_since_helm_applied_it_is_brought_back() {
+    let operator = "deployment/extconn-operator";
+    let within = ["-n", "external-services"];
+    let broken = [
+        (
+            &["delete", operator][..],
+            "Deployment extconn-operator is gone",
+        ),
+        (
+            &["scale", operator, "--replicas=0"],
+            "has 0 replicas instead of 2",
+        ),
+        (
+            &["delete", "serviceaccount/extconn-gateway"],
+            "ServiceAccount extconn-gateway is gone",
+        ),
+    ];
+    for (by, words) in broken {
+        ask::cluster_ok(&[by, &within].concat(), "").unwrap();
+        let told = init(&[]).succeeds();
+        assert!(told.stderr.contains(words), "{words}: {told:#?}");
+        init(&[]).changes_nothing();
+    }
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn a_release_of_another_chart_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let templates = folder.path().join("templates");
+    std::fs::create_dir(&templates).unwrap();
+    let chart = "apiVersion: v2\nname: redis\nversion: 1.0.0\n";
+    std::fs::write(folder.path().join("Chart.yaml"), chart).unwrap();
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: redis}\n";
+    std::fs::write(templates.join("object.yaml"), object).unwrap();
+    let tags = image_tags();
+    workstation(&["kubectl", "extconn", "uninstall", "--yes"]).succeeds();
+    let path = folder.path().display().to_string();
+    workstation(&["helm", "install", "extconn", &path]).succeeds();
+    init(&[]).fails(
+        FAILED,
+        "is of the chart redis",
+        "helm -n default uninstall extconn",
+    );
+    workstation(&["kubectl", "extconn", "uninstall", "--yes"]).succeeds();
+    workstation(&["helm", "uninstall", "extconn"]).succeeds();
+    init(&[&tags[0], &tags[1]]).succeeds();
 }

@@ -4,7 +4,7 @@ use extconn_lab::terminal::{Key, Terminal};
 use extconn_lab::topology::{GATEWAY, SOURCE_IPS};
 use extconn_lab::walkthrough::ask;
 
-use crate::stage::{INTERRUPTED, init, workstation};
+use crate::stage::{INTERRUPTED, image_tags, init, workstation};
 
 /// Moments of a run, in their order: words on the screen that begin them.
 const STEPS: [&str; 8] = [
@@ -21,15 +21,7 @@ const STEPS: [&str; 8] = [
 #[test]
 #[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn ctrl_c_in_each_step_leaves_nothing_that_the_next_run_cannot_finish() {
-    let tags = ["operator", "forwarder"].map(|component| {
-        let values = workstation(&["helm", "get", "values", "extconn", "-o", "json"]).succeeds();
-        let values: serde_json::Value = serde_json::from_str(&values.stdout).unwrap();
-        let tag = values[component]["image"]["tag"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        format!("--set={component}.image.tag={tag}")
-    });
+    let tags = image_tags();
     workstation(&["kubectl", "extconn", "uninstall", "--yes"]).succeeds();
     let line = format!(
         "kubectl extconn init --yes --gateway root@{GATEWAY} --source-ip {} --source-ip {} {}",

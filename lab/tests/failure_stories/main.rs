@@ -10,9 +10,12 @@
 
 mod cluster;
 mod gateways;
+mod grants;
+mod installation;
 mod interruption;
 mod login;
 mod machine;
 mod narrow;
+mod removal;
 mod stage;
 mod terminal;

@@ -92,6 +92,17 @@ impl Told {
     }
 }
 
+/// Flags that keep the images of operator and forwarder as they are when extconn is installed anew.
+pub fn image_tags() -> [String; 2] {
+    let values = workstation(&["helm", "get", "values", "extconn", "-o", "json"]).succeeds();
+    let values: serde_json::Value = serde_json::from_str(&values.stdout).expect("helm writes JSON");
+    ["operator", "forwarder"].map(|component| {
+        let tag = values[component]["image"]["tag"].as_str();
+        let tag = tag.expect("the lab names each image's tag");
+        format!("--set={component}.image.tag={tag}")
+    })
+}
+
 /// A story of `init` that touches nothing: the gateway host is the same afterwards.
 pub fn touching_nothing(story: impl FnOnce()) {
     let before = gateway::fingerprint(Host::Gateway).expect("the gateway host answers");

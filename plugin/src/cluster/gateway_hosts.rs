@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use extconn_api::names;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
@@ -32,7 +33,12 @@ pub(crate) struct GatewayHost {
 impl GatewayHost {
     /// Name of its ConfigMap.
     pub(crate) fn object_name(&self) -> String {
-        format!("extconn-gateway-{}", self.name)
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+        if self.name.chars().all(fits) && self.name.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+            format!("extconn-gateway-{}", self.name)
+        } else {
+            names::gateway_lease(&self.name)
+        }
     }
 
     /// The ConfigMap.
@@ -78,18 +84,36 @@ impl GatewayHost {
 /// # Errors
 /// The API server's refusal, other than a missing permission.
 pub(crate) async fn list(cluster: &Cluster, namespace: &str) -> Result<Vec<GatewayHost>, Failure> {
+    match read(cluster, namespace).await {
+        Err(error) if is_forbidden(&error) => Ok(Vec::new()),
+        found => found.map_err(api(format_args!(
+            "list gateway hosts in namespace {namespace}"
+        ))),
+    }
+}
+
+/// All gateway hosts, by name, for those who must not miss any.
+///
+/// # Errors
+/// The API server's refusal, also that of a missing permission.
+pub(crate) async fn list_all(
+    cluster: &Cluster,
+    namespace: &str,
+) -> Result<Vec<GatewayHost>, Failure> {
+    read(cluster, namespace).await.map_err(api(format_args!(
+        "list gateway hosts in namespace {namespace}"
+    )))
+}
+
+async fn read(cluster: &Cluster, namespace: &str) -> Result<Vec<GatewayHost>, kube::Error> {
     let config_maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), namespace);
     let found = match config_maps
         .list(&ListParams::default().labels(LABELS))
         .await
     {
         Ok(found) => found.items,
-        Err(error) if is_forbidden(&error) || is_not_found(&error) => Vec::new(),
-        Err(error) => {
-            return Err(api(format_args!(
-                "list gateway hosts in namespace {namespace}"
-            ))(error));
-        }
+        Err(error) if is_not_found(&error) => Vec::new(),
+        Err(error) => return Err(error),
     };
     let mut hosts: Vec<_> = found
         .iter()
@@ -159,6 +183,13 @@ mod tests {
         };
         let object: ConfigMap = serde_json::from_value(host.object("external-services")).unwrap();
         assert_eq!(object.name_any(), "extconn-gateway-gw1");
+        let named = |name: &str| GatewayHost {
+            name: name.into(),
+            ..host.clone()
+        };
+        let full = named("gw1.example.com").object_name();
+        assert_eq!(full, "extconn-gateway-gw1.example.com");
+        assert_eq!(named("GW_1").object_name(), "extconn-gateway-gw-1");
         assert_eq!(GatewayHost::from_data(&object.data.unwrap()), Some(host));
     }
 }

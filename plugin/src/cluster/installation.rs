@@ -3,6 +3,8 @@
 use extconn_api::names;
 use extconn_api::permission::{self, Namespaces};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
@@ -14,6 +16,9 @@ use crate::helm::ReleaseName;
 /// Annotations that helm puts on what it installs.
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+
+/// ClusterRole of the operator, and its binding: there is one in a cluster with extconn in it.
+pub(crate) const CLUSTER_ROLE: &str = "extconn-operator";
 
 /// Labels of the operator's Deployment.
 pub(crate) const OPERATOR_LABELS: &str =
@@ -31,6 +36,16 @@ pub(crate) async fn connector_namespace(
     if let Some(name) = &arg.connector_namespace {
         return Ok(name.clone());
     }
+    let there = where_it_runs(cluster).await?;
+    Ok(there.unwrap_or_else(|| names::CONNECTOR_NAMESPACE.to_owned()))
+}
+
+/// The namespace in which extconn runs, also if its operator has gone; `None` if it does not, or
+/// that may not be read.
+///
+/// # Errors
+/// Several operators, or the API server's refusal.
+pub(crate) async fn where_it_runs(cluster: &Cluster) -> Result<Option<String>, Failure> {
     let namespaces: Vec<String> = match operators(cluster, None).await {
         Ok(found) => found
             .into_iter()
@@ -41,14 +56,72 @@ pub(crate) async fn connector_namespace(
         Err(error) => return Err(api("look for the operator")(error)),
     };
     match namespaces.as_slice() {
-        [] => Ok(names::CONNECTOR_NAMESPACE.to_owned()),
-        [one] => Ok(one.clone()),
+        [] => namespace_of_binding(cluster).await,
+        [one] => Ok(Some(one.clone())),
         several => Err(Failure::usage(format!(
             "extconn runs in several namespaces: {}",
             several.join(", ")
         ))
         .next("say which with --connector-namespace")),
     }
+}
+
+/// Refuses a connector namespace that the user names although extconn runs in another one.
+///
+/// # Errors
+/// Names both.
+pub(crate) async fn refuse_elsewhere(cluster: &Cluster, named: &str) -> Result<(), Failure> {
+    match where_it_runs(cluster).await? {
+        Some(there) if there != named => Err(Failure::failed(format!(
+            "extconn runs in namespace {there}, and not in {named}"
+        ))
+        .next("leave --connector-namespace out; to move it, first `kubectl extconn uninstall`")),
+        _ => Ok(()),
+    }
+}
+
+/// The namespace of the operator's ServiceAccount, from the binding that helm leaves alone when
+/// somebody deletes the operator.
+async fn namespace_of_binding(cluster: &Cluster) -> Result<Option<String>, Failure> {
+    let bindings: Api<ClusterRoleBinding> = Api::all(cluster.client.clone());
+    match bindings.get_opt(CLUSTER_ROLE).await {
+        Ok(found) => Ok(found
+            .and_then(|binding| binding.subjects?.into_iter().next())
+            .and_then(|subject| subject.namespace)),
+        Err(error) if is_forbidden(&error) => Ok(None),
+        Err(error) => Err(api(format_args!("read ClusterRoleBinding {CLUSTER_ROLE}"))(
+            error,
+        )),
+    }
+}
+
+/// The operator's ClusterRole; `None` also for those who may not read it.
+///
+/// # Errors
+/// The API server's refusal, other than a missing permission.
+pub(crate) async fn cluster_role(cluster: &Cluster) -> Result<Option<ClusterRole>, Failure> {
+    let roles: Api<ClusterRole> = Api::all(cluster.client.clone());
+    match roles.get_opt(CLUSTER_ROLE).await {
+        Ok(found) => Ok(found),
+        Err(error) if is_forbidden(&error) => Ok(None),
+        Err(error) => Err(api(format_args!("read ClusterRole {CLUSTER_ROLE}"))(error)),
+    }
+}
+
+/// The helm release that installed extconn: from the operator, else from its ClusterRole, which an
+/// interrupted uninstallation removes later.
+///
+/// # Errors
+/// The API server's refusal.
+pub(crate) async fn release_name(
+    cluster: &Cluster,
+    connector_namespace: &str,
+) -> Result<ReleaseName, Failure> {
+    if let Some(name) = release(cluster, connector_namespace).await? {
+        return Ok(name);
+    }
+    let role = cluster_role(cluster).await?;
+    Ok(role.as_ref().and_then(release_of).unwrap_or_default())
 }
 
 /// The operator's Deployments, in one namespace or in all.
@@ -124,11 +197,29 @@ pub(crate) async fn deployments(
     Ok(all.items.into_iter().filter(ours).collect())
 }
 
+/// The Leases that gateways renew; none for those who may not list them.
+///
+/// # Errors
+/// The API server's refusal, other than a missing permission.
+pub(crate) async fn gateway_leases(
+    cluster: &Cluster,
+    connector_namespace: &str,
+) -> Result<Vec<Lease>, Failure> {
+    let (label, value) = names::GATEWAY_LEASE_LABEL;
+    let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), connector_namespace);
+    let of_gateways = ListParams::default().labels(&format!("{label}={value}"));
+    match leases.list(&of_gateways).await {
+        Ok(found) => Ok(found.items),
+        Err(error) if is_forbidden(&error) => Ok(Vec::new()),
+        Err(error) => Err(api("list the Leases of gateways")(error)),
+    }
+}
+
 /// The helm release that installed the operator, from what helm wrote on it.
 ///
 /// # Errors
 /// The API server's refusal.
-pub(crate) async fn release(
+async fn release(
     cluster: &Cluster,
     connector_namespace: &str,
 ) -> Result<Option<ReleaseName>, Failure> {
@@ -139,9 +230,9 @@ pub(crate) async fn release(
     }
 }
 
-/// The helm release that installed this operator.
-pub(crate) fn release_of(operator: &Deployment) -> Option<ReleaseName> {
-    let annotations = operator.annotations();
+/// The helm release that installed an object.
+pub(crate) fn release_of(object: &impl ResourceExt) -> Option<ReleaseName> {
+    let annotations = object.annotations();
     Some(ReleaseName {
         name: annotations.get(RELEASE_NAME)?.clone(),
         namespace: annotations.get(RELEASE_NAMESPACE)?.clone(),

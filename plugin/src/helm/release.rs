@@ -23,6 +23,8 @@ pub(crate) enum Recovery {
     Rollback,
     /// There is no revision before.
     Uninstall,
+    /// Back to the revision that was being uninstalled: what is left of it stays, the rest comes back.
+    Reinstate,
 }
 
 impl Release {
@@ -31,7 +33,8 @@ impl Release {
         match self.status.as_str() {
             "pending-install" => Recovery::Uninstall,
             "pending-upgrade" | "pending-rollback" if self.revision > 1 => Recovery::Rollback,
-            "pending-upgrade" | "pending-rollback" | "uninstalling" => Recovery::Uninstall,
+            "pending-upgrade" | "pending-rollback" => Recovery::Uninstall,
+            "uninstalling" => Recovery::Reinstate,
             _ => Recovery::None,
         }
     }
@@ -58,17 +61,42 @@ pub(crate) fn parse(json: &str) -> Result<Release, String> {
     })
 }
 
+/// The chart's name in `helm get metadata --output json`.
+///
+/// # Errors
+/// It is not there.
+pub(crate) fn chart(json: &str) -> Result<String, String> {
+    let metadata: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    let chart = metadata["chart"].as_str().map(str::to_owned);
+    chart.ok_or_else(|| "helm get metadata names no chart".to_owned())
+}
+
+/// Whether helm says that it has no record of the release. That a program, a plugin or an object of
+/// the release is not found is another matter.
+pub(crate) fn is_unknown(stderr: &str) -> bool {
+    stderr.contains("release: not found")
+}
+
+/// Whether helm says that it cannot read its own record of the release.
+pub(crate) fn is_damaged(stderr: &str) -> bool {
+    stderr.contains("no revision for release")
+}
+
+/// The objects in a stream of YAML documents.
+///
+/// # Errors
+/// It is no YAML.
+pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
+    let documents: Vec<Value> =
+        serde_yaml::from_multiple(text).map_err(|error| error.to_string())?;
+    Ok(documents.into_iter().filter(|one| !one.is_null()).collect())
+}
+
 /// Whether two streams of YAML documents hold the same objects, in whatever order and form.
 pub(crate) fn same_objects(one: &str, other: &str) -> bool {
     let objects = |text: &str| -> Option<BTreeSet<String>> {
-        let documents: Vec<Value> = serde_yaml::from_multiple(text).ok()?;
-        Some(
-            documents
-                .into_iter()
-                .filter(|document| !document.is_null())
-                .map(|document| document.to_string())
-                .collect(),
-        )
+        let documents = documents(text).ok()?.into_iter();
+        Some(documents.map(|document| document.to_string()).collect())
     };
     matches!((objects(one), objects(other)), (Some(one), Some(other)) if one == other)
 }
@@ -90,6 +118,9 @@ mod tests {
             }
         );
         assert!(parse("{}").is_err());
+        let metadata = r#"{"name":"extconn","chart":"redis","version":"1.2.3"}"#;
+        assert_eq!(chart(metadata), Ok("redis".to_owned()));
+        assert!(chart("{}").is_err());
     }
 
     #[test]
@@ -105,7 +136,19 @@ mod tests {
         assert_eq!(recovery("failed", 1), Recovery::None);
         assert_eq!(recovery("pending-install", 1), Recovery::Uninstall);
         assert_eq!(recovery("pending-upgrade", 2), Recovery::Rollback);
-        assert_eq!(recovery("uninstalling", 2), Recovery::Uninstall);
+        assert_eq!(recovery("uninstalling", 2), Recovery::Reinstate);
+    }
+
+    #[test]
+    fn only_a_release_that_is_not_found_is_no_release() {
+        assert!(is_unknown("Error: release: not found"));
+        assert!(is_unknown(
+            "Error: uninstall: Release not loaded: extconn: release: not found"
+        ));
+        assert!(!is_unknown("helm: command not found"));
+        assert!(!is_unknown(
+            r#"Error: namespaces "external-services" not found"#
+        ));
     }
 
     #[test]

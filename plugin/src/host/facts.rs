@@ -29,8 +29,15 @@ pub(crate) struct HostFacts {
     pub iproute2: bool,
     /// Program that listens on the gateway's port, `unknown` if it cannot be told.
     pub port_taken_by: Option<String>,
+    /// The gateway's own HTTP port and the program that listens there, `unknown` if it cannot be
+    /// told; `None` if it is free or the gateway's.
+    pub http_taken: Option<(u16, String)>,
     /// Free KiB by folder.
     pub free_kib: BTreeMap<String, u64>,
+    /// Free inodes by folder; none for a filesystem that does not count them.
+    pub free_inodes: BTreeMap<String, u64>,
+    /// Folders that are mounted read-only.
+    pub read_only: BTreeSet<String>,
     /// Interfaces by the IPv4 address on them.
     pub addresses: BTreeMap<Ipv4Addr, String>,
     /// Source IPs that are not in a network of this host.
@@ -45,6 +52,8 @@ pub(crate) struct HostFacts {
     pub files: BTreeMap<String, String>,
     /// Whether there is a token.
     pub has_token: bool,
+    /// Whether the installer has changed something that the gateway has not been started with.
+    pub restart_owed: bool,
     /// `systemctl is-active extconn-gateway.service`.
     pub service: String,
 }
@@ -72,10 +81,22 @@ pub(crate) fn parse(output: &str) -> Result<HostFacts, String> {
             "nft" => facts.nft = yes(),
             "iproute2" => facts.iproute2 = yes(),
             "port-taken" => facts.port_taken_by = Some(value.to_owned()),
-            "free-kib" => {
-                if let (Ok(free), folder) = (words().0.parse(), words().1) {
-                    facts.free_kib.insert(folder.to_owned(), free);
+            "http-taken" => {
+                let port = words().0.parse().ok();
+                facts.http_taken = port.map(|port| (port, words().1.to_owned()));
+            }
+            "free-kib" | "free-inodes" => {
+                let free = if key == "free-kib" {
+                    &mut facts.free_kib
+                } else {
+                    &mut facts.free_inodes
+                };
+                if let (Ok(number), folder) = (words().0.parse(), words().1) {
+                    free.insert(folder.to_owned(), number);
                 }
+            }
+            "read-only" => {
+                facts.read_only.insert(value.to_owned());
             }
             "address" => {
                 let (address, interface) = words();
@@ -97,6 +118,7 @@ pub(crate) fn parse(output: &str) -> Result<HostFacts, String> {
                 facts.files.insert(path.to_owned(), hash.to_owned());
             }
             "token" => facts.has_token = yes(),
+            "restart-owed" => facts.restart_owed = yes(),
             "service" => facts.service = value.to_owned(),
             "done" => done = true,
             // A shell's own noise, such as a banner.
@@ -121,7 +143,8 @@ mod tests {
              iptables iptables v1.8.9 (nf_tables)\niptables-nat -P PREROUTING ACCEPT\nport-taken sshd\n\
              free-kib 123 /usr/local/bin\naddress 192.0.2.1/24 eth0\naddress 192.0.2.10/32 eth0\n\
              source-ip-elsewhere 192.0.2.11 aa:bb:cc:dd:ee:ff\napi no\nfile abc /etc/extconn/kubeconfig\n\
-             token yes\nservice inactive\ndone\n",
+             http-taken 9180 nginx\nfree-inodes 5 /etc\nfree-inodes  /run\nread-only /usr/local/bin\n\
+             token yes\nrestart-owed yes\nservice inactive\ndone\n",
         )
         .unwrap();
         assert_eq!(facts.systemd.as_deref(), Some("running"));
@@ -134,7 +157,10 @@ mod tests {
         );
         assert_eq!(facts.api_reachable, Some(false));
         assert_eq!(facts.files["/etc/extconn/kubeconfig"], "abc");
-        assert!(facts.has_token);
+        assert_eq!(facts.http_taken, Some((9180, "nginx".to_owned())));
+        assert_eq!(facts.free_inodes, [("/etc".to_owned(), 5)].into());
+        assert_eq!(facts.read_only, ["/usr/local/bin".to_owned()].into());
+        assert!(facts.has_token && facts.restart_owed);
     }
 
     #[test]

@@ -22,15 +22,41 @@ fi
 has nft && say nft yes
 has ip && say iproute2 yes
 
-# Listening TCP ports, from the kernel: state 0A, address:port in hex.
-hex=$(printf '%04X' "$port")
-if cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { print $2 }' | grep -q ":$hex\$"; then
-    holder=$(has ss && ss -ltnpH "sport = :$port" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p' | head -n 1)
-    say port-taken "${holder:-unknown}"
-fi
+# Program that listens on a TCP port, `unknown` if it cannot be told; nothing if none does.
+# Arguments: port and, unless any address counts, a pattern of addresses as the kernel writes them.
+holder() {
+    # From the kernel: state 0A, address:port in hex.
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 == "0A" { print $2 }' |
+        grep -Eq "^${2:-.*}:$(printf '%04X' "$1")\$" || return 0
+    names=$(has ss && ss -ltnpH "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/\1/p')
+    case $names in
+    *extconn-gateway*) echo extconn-gateway ;;
+    '') echo unknown ;;
+    *) echo "$names" | head -n 1 ;;
+    esac
+}
+taken=$(holder "$port")
+[ -n "$taken" ] && say port-taken "$taken"
+
+# The gateway's own HTTP port is the host file's.
+listen=$(sed -n "s/^httpListen: *[\"']\{0,1\}\([^\"' #]*\).*/\1/p" /etc/extconn/gateway.yaml 2>/dev/null)
+listen=${listen:-127.0.0.1:9180}
+case ${listen%:*} in
+*[!0-9.]* | 0.0.0.0) in_the_way='' ;;
+# Whoever listens there or on every address. Bytes are turned round, as on all machines that have
+# a gateway.
+*) in_the_way=$(echo "${listen%:*}" | awk -F. '{ printf "(0+|(0{16}FFFF0000)?%02X%02X%02X%02X)", $4, $3, $2, $1 }') ;;
+esac
+taken=$(holder "${listen##*:}" "$in_the_way")
+[ -n "$taken" ] && [ "$taken" != extconn-gateway ] && say http-taken "${listen##*:} $taken"
 
 for folder in /usr/local/bin /var/lib /etc /run; do
-    say "free-kib" "$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }') $folder"
+    [ -d "$folder" ] || continue
+    # Root may write everywhere but there.
+    [ -w "$folder" ] || say read-only "$folder"
+    say free-kib "$(df -Pk "$folder" 2>/dev/null | awk 'NR == 2 { print $4 }') $folder"
+    # A filesystem without a limit, such as btrfs, says that it has 0 in all.
+    say free-inodes "$(df -Pi "$folder" 2>/dev/null | awk 'NR == 2 && $2 > 0 { print $4 }') $folder"
 done
 
 has ip && ip -o -4 addr show 2>/dev/null | awk '{ sub(/@.*/, "", $2); print "address", $4, $2 }'
@@ -86,7 +112,7 @@ if [ -n "$here$absent" ] && ! { has perl && arp_probe $here $absent 2>/dev/null;
         if has ping; then
             ping -c 1 -W 1 "$2" >/dev/null 2>&1
         elif has bash; then
-            timeout 1 bash -c "echo >/dev/udp/$2/9" 2>/dev/null
+            timeout 1 bash --norc -c "echo >/dev/udp/$2/9" 2>/dev/null
             sleep 1
         else
             say source-ip-unchecked "$2"
@@ -98,7 +124,7 @@ if [ -n "$here$absent" ] && ! { has perl && arp_probe $here $absent 2>/dev/null;
 fi
 
 if has bash; then
-    if timeout 5 bash -c "exec 3<>/dev/tcp/$api_host/$api_port" 2>/dev/null; then
+    if timeout 5 bash --norc -c "exec 3<>/dev/tcp/$api_host/$api_port" 2>/dev/null; then
         say api yes
     else
         say api no
@@ -112,5 +138,6 @@ for file in /usr/local/bin/extconn-gateway /etc/extconn/gateway.yaml /etc/extcon
     sum=$(hash "$file") && [ -n "$sum" ] && say file "$sum $file"
 done
 [ -s /var/lib/extconn/token ] && say token yes
+[ -e /var/lib/extconn/restart-owed ] && say restart-owed yes
 say service "$(systemctl is-active extconn-gateway.service 2>/dev/null)"
 say done

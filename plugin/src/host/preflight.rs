@@ -1,12 +1,12 @@
 //! Pure: whether a gateway can run on a host, and what to do if not.
 
+mod disk;
+
 use std::net::Ipv4Addr;
 
 use super::facts::HostFacts;
 use crate::terminal::style::Mood;
-
-/// Free space that an installation needs in a folder, in KiB.
-const NEEDED_KIB: u64 = 64 * 1024;
+pub(crate) use disk::Copies;
 
 /// Largest difference between the host's clock and the cluster's, in seconds: a token counts from
 /// the second it was made.
@@ -26,6 +26,8 @@ pub(crate) struct Wanted {
     pub api_server: String,
     /// The cluster's clock minus this machine's view of the host's, in seconds.
     pub cluster_clock: i64,
+    /// What is to be copied to the host; `None` if all is there already.
+    pub copies: Option<Copies>,
 }
 
 /// The outcome of one look.
@@ -79,13 +81,18 @@ pub(crate) fn judge(facts: &HostFacts, wanted: &Wanted) -> Vec<Item> {
         iptables(facts),
         port(facts, wanted),
     ];
+    items.extend(http_port(facts));
     items.extend(
         wanted
             .source_ips
             .iter()
             .map(|(ip, interface)| source_ip(facts, *ip, interface.as_deref())),
     );
-    items.extend([clock(facts, wanted), api_server(facts, wanted), disk(facts)]);
+    items.extend([
+        clock(facts, wanted),
+        api_server(facts, wanted),
+        disk::disk(facts, wanted.copies.as_ref()),
+    ]);
     items
 }
 
@@ -155,17 +162,34 @@ fn port(facts: &HostFacts, wanted: &Wanted) -> Item {
         Some("unknown") if facts.service == "active" => {
             good(format!("port {port} is held by the gateway that is there"))
         }
-        Some(program) => {
-            let holder = if program == "unknown" {
-                "another program"
-            } else {
-                program
-            };
-            bad(
-                format!("port {port} is taken by {holder}"),
-                "stop it, or choose another port with --ssh-endpoint ADDRESS:PORT",
-            )
-        }
+        Some(program) => bad(
+            format!("port {port} is taken by {}", named(program)),
+            "stop it, or choose another port with --ssh-endpoint ADDRESS:PORT",
+        ),
+    }
+}
+
+/// Nothing if the port is free or the gateway's: it is no choice of most users.
+fn http_port(facts: &HostFacts) -> Option<Item> {
+    let (port, program) = facts.http_taken.as_ref()?;
+    if program == "unknown" && facts.service == "active" {
+        return None;
+    }
+    Some(bad(
+        format!(
+            "port {port}, at which the gateway says how it is, is taken by {}",
+            named(program)
+        ),
+        "stop it, or give the gateway another one: a line `httpListen: 127.0.0.1:PORT` in \
+         /etc/extconn/gateway.yaml on the host, beside sshEndpoint and sourceIPs",
+    ))
+}
+
+fn named(program: &str) -> &str {
+    if program == "unknown" {
+        "another program"
+    } else {
+        program
     }
 }
 
@@ -246,25 +270,6 @@ fn api_server(facts: &HostFacts, wanted: &Wanted) -> Item {
                 "whether the API server answers at {address} could not be tried: the host has no bash"
             ),
             "make sure that it does",
-        ),
-    }
-}
-
-fn disk(facts: &HostFacts) -> Item {
-    let full = facts.free_kib.iter().find(|(_, free)| **free < NEEDED_KIB);
-    match full {
-        None if facts.free_kib.is_empty() => unsure(
-            "free disk space could not be read",
-            "make sure that there are 64 MiB",
-        ),
-        None => good("there is room on the disk"),
-        Some((folder, free)) => bad(
-            format!(
-                "{folder} has {} MiB free, and {} are needed",
-                free / 1024,
-                NEEDED_KIB / 1024
-            ),
-            "make room there",
         ),
     }
 }

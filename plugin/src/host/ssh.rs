@@ -9,9 +9,14 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::process::Child;
 
+use super::{login, marks};
 use crate::cli::ssh::SshArgs;
 use crate::failure::Failure;
 use crate::program::{Input, Program, Said, quoted};
+
+/// Says whose the login is and at which address it arrived, and tries whether sudo asks.
+const PROBE: &str =
+    "id -u; echo \"$SSH_CONNECTION\" | cut -d' ' -f3; [ \"$(id -u)\" = 0 ] || sudo -n true";
 
 /// A login on a gateway host. The last clone that is dropped logs out.
 #[derive(Clone)]
@@ -80,7 +85,7 @@ impl Ssh {
     ) -> Result<Self, Failure> {
         let (connection, said) = Connection::begin(destination, args, may_ask, "true").await?;
         if said.status == Some(255) {
-            return Err(super::login::explain(destination, &said.stderr));
+            return Err(login::explain(destination, &said.stderr));
         }
         Ok(Self(Arc::new(connection)))
     }
@@ -94,12 +99,13 @@ impl Ssh {
         args: &SshArgs,
         may_ask: MayAsk,
     ) -> Result<Self, Failure> {
-        let probe =
-            "id -u; echo \"$SSH_CONNECTION\" | cut -d' ' -f3; [ \"$(id -u)\" = 0 ] || sudo -n true";
-        let (mut connection, said) = Connection::begin(destination, args, may_ask, probe).await?;
+        let probe = format!("sh -c {}", quoted(&marks::around(PROBE)));
+        let (mut connection, said) = Connection::begin(destination, args, may_ask, &probe).await?;
         if said.status == Some(255) {
-            return Err(super::login::explain(destination, &said.stderr));
+            return Err(login::explain(destination, &said.stderr));
         }
+        let said =
+            marks::within(said).map_err(|said| login::explain_no_shell(destination, &said))?;
         let mut lines = said.stdout.lines();
         let user_id = lines.next().unwrap_or_default().trim().to_owned();
         connection.server_address = lines
@@ -109,7 +115,7 @@ impl Ssh {
         if user_id != "0" {
             connection.privilege = Privilege::Sudo;
             if !said.ok() {
-                return Err(super::login::explain_sudo(destination, &said));
+                return Err(login::explain_sudo(destination, &said));
             }
         }
         Ok(Self(Arc::new(connection)))
@@ -133,14 +139,15 @@ impl Ssh {
         self.script_with(script, &[]).await
     }
 
-    /// Runs a shell script as root with `input` on its standard input.
+    /// Runs a shell script as root with `input` on its standard input. What the login's shell
+    /// prints of its own is left out.
     ///
     /// # Errors
     /// As [`Ssh::script`].
     pub(crate) async fn script_with(&self, script: &str, input: &[u8]) -> Result<Said, Failure> {
         let said = self
             .0
-            .ssh(&[self.0.as_root(script)])
+            .ssh(&[self.0.as_root(&marks::around(script))])
             .run(Input::Bytes(input))
             .await?;
         if said.status == Some(255) {
@@ -151,7 +158,7 @@ impl Ssh {
             ))
             .next("run the same command again: it goes on where it stopped"));
         }
-        Ok(said)
+        Ok(marks::within(said).unwrap_or_else(|said| said))
     }
 
     /// Starts a shell script as root whose output is read as it comes.

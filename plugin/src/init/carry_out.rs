@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::drift::ScaledDown;
 use super::plan::{Step as Planned, TokenNeed};
 use super::{Host, gateway_install, operator, reach, registration};
 use crate::cluster::Cluster;
@@ -23,6 +24,7 @@ pub(crate) struct Work {
     pub(super) cluster: Cluster,
     pub(super) helm: Helm,
     pub(super) release: Option<Release>,
+    pub(super) scaled_down: Vec<ScaledDown>,
     pub(super) values: Values,
     pub(super) host: Option<Host>,
     pub(super) namespace: String,
@@ -125,10 +127,19 @@ impl Work {
         }
     }
 
+    /// Before helm, which would stumble over it.
+    async fn scale_up(&self) -> Result<(), Failure> {
+        for scaled_down in &self.scaled_down {
+            scaled_down.undo(&self.cluster).await?;
+        }
+        Ok(())
+    }
+
     /// What is so afterwards.
     async fn one(&self, planned: &Planned, step: &Step) -> Result<String, Failure> {
         match planned {
             Planned::RecoverRelease(status) => {
+                self.scale_up().await?;
                 if let Some(release) = &self.release {
                     self.helm.recover(release).await?;
                 }
@@ -137,6 +148,7 @@ impl Work {
                 ))
             }
             Planned::InstallChart | Planned::UpgradeChart => {
+                self.scale_up().await?;
                 self.helm
                     .install(&self.values, self.timeout.as_secs())
                     .await?;
@@ -179,6 +191,9 @@ impl Work {
         let mut text = String::new();
         let mut line =
             |line: String| writeln!(text, "{line}").expect("a string takes all that is written");
+        for scaled_down in &self.scaled_down {
+            line(scaled_down.to_string());
+        }
         for planned in steps {
             line(format!(
                 "# {}",

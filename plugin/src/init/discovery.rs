@@ -1,5 +1,6 @@
 //! Finds out what is in the cluster before anything is asked or changed.
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -25,6 +26,8 @@ pub(crate) struct Discovery {
     pub release: ReleaseName,
     /// Whether an operator is there.
     pub installed: bool,
+    /// Whether it would have been seen.
+    pub may_look: bool,
     /// Whether all is there that nothing runs without: the operator and the CRDs.
     pub is_whole: bool,
     /// Whether the Submariner project is there, which may be so.
@@ -66,20 +69,21 @@ pub(crate) async fn discover(
         )));
     }
     let connector_namespace = installation::connector_namespace(cluster, arg).await?;
-    let operators = match installation::operators(cluster, Some(&connector_namespace)).await {
+    let operators = installation::operators(cluster, Some(&connector_namespace)).await;
+    let may_look = !matches!(&operators, Err(error) if is_forbidden(error));
+    let operators = match operators {
         Ok(operators) => operators,
-        Err(error) if is_forbidden(&error) => Vec::new(),
+        Err(_) if !may_look => Vec::new(),
         Err(error) => return Err(api("look for the operator")(error)),
     };
-    let release = operators
-        .first()
-        .and_then(installation::release_of)
-        .unwrap_or_default();
+    installation::refuse_elsewhere(cluster, &connector_namespace).await?;
+    let release = installation::release_name(cluster, &connector_namespace).await?;
     let crds = look_at_crds(cluster).await?;
     let needed = permissions::of_init(&connector_namespace, &release.namespace);
     Ok(Discovery {
         kubernetes: version.git_version,
         installed: !operators.is_empty(),
+        may_look,
         is_whole: !operators.is_empty() && crds.ours == extconn_api::crds().len(),
         submariner: crds.submariner,
         gateway_hosts: gateway_hosts::list(cluster, &connector_namespace).await?,
@@ -87,6 +91,28 @@ pub(crate) async fn discover(
         connector_namespace,
         release,
     })
+}
+
+/// Whether the namespace is this release's, or not there yet: one that is somebody's stays theirs.
+///
+/// # Errors
+/// It is being deleted, or the API server's refusal.
+pub(crate) async fn is_namespace_ours(
+    cluster: &Cluster,
+    name: &str,
+    release: &ReleaseName,
+) -> Result<bool, Failure> {
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    let found = namespaces.get_opt(name).await;
+    let Some(found) = found.map_err(api(format_args!("read namespace {name}")))? else {
+        return Ok(true);
+    };
+    if found.metadata.deletion_timestamp.is_some() {
+        return Err(Failure::failed(format!("namespace {name} is still being deleted")).next(
+            format!("run this again when it is gone; if ExternalServices hold it, `kubectl extconn uninstall` releases them, and `kubectl get namespace {name} -o yaml` says what else it waits for"),
+        ));
+    }
+    Ok(installation::release_of(&found).as_ref() == Some(release))
 }
 
 /// What is there of CustomResourceDefinitions.

@@ -13,17 +13,21 @@ use crate::cluster::{Cluster, api};
 use crate::failure::Failure;
 use crate::host::facts::{self, HostFacts};
 use crate::host::ssh::Ssh;
-use crate::program::quoted;
+use crate::program::{Said, quoted};
 use crate::terminal::progress::Step;
 
 /// ServiceAccount of all gateways.
-const SERVICE_ACCOUNT: &str = "extconn-gateway";
+pub(super) const SERVICE_ACCOUNT: &str = "extconn-gateway";
 
 /// Life of a token, in seconds; the gateway renews it long before.
 const TOKEN_LIFE: i64 = 24 * 3600;
 
 /// Folder on the gateway host for what is being installed; gone when it is done.
 const STAGING: &str = "/run/extconn-install";
+
+/// Part of what the gateway says, with status 200, while nothing but a new token helps: the words
+/// of `remark` in gateway/src/agent.rs.
+const TOKEN_REFUSED: &str = "the Kubernetes API refuses the token";
 
 /// How often is looked whether the gateway is ready.
 const LOOK: Duration = Duration::from_secs(1);
@@ -114,7 +118,7 @@ pub(crate) async fn is_ready(ssh: &Ssh) -> Result<bool, Failure> {
     Ok(readiness(ssh).await?.is_ok())
 }
 
-/// `Err` says why it is not ready.
+/// `Err` says why it is not ready, or what it cannot go on with for long.
 async fn readiness(ssh: &Ssh) -> Result<Result<(), String>, Failure> {
     const SCRIPT: &str = r#"
 systemctl is-active --quiet extconn-gateway.service || {
@@ -122,23 +126,27 @@ systemctl is-active --quiet extconn-gateway.service || {
     journalctl --unit extconn-gateway.service --lines 3 --output cat --no-pager 2>/dev/null
     exit 1
 }
-listen=$(sed -n 's/^httpListen: *//p' /etc/extconn/gateway.yaml | tr -d "\"'")
+listen=$(sed -n "s/^httpListen: *[\"']\{0,1\}\([^\"' #]*\).*/\1/p" /etc/extconn/gateway.yaml)
 listen=${listen:-127.0.0.1:9180}
 command -v bash >/dev/null || exit 0
-bash -c 'exec 3<>"/dev/tcp/${1%:*}/${1##*:}"; printf "GET /readyz HTTP/1.0\r\n\r\n" >&3; cat <&3' sh "$listen" 2>/dev/null |
-    tr -d '\r' | { read -r _ status _; [ "$status" = 200 ] || { sed '1,/^$/d'; exit 1; }; }
+# Whoever else has the port may say nothing for ever.
+timeout 5 bash --norc -c 'exec 3<>"/dev/tcp/$1/$2"; printf "GET /readyz HTTP/1.0\r\n\r\n" >&3; cat <&3' \
+    sh "$(echo "${listen%:*}" | tr -d '[]')" "${listen##*:}" 2>/dev/null | tr -d '\r' | {
+    read -r _ status _ || { echo "nothing answers at http://$listen/readyz"; exit 1; }
+    sed '1,/^$/d'
+    [ "$status" = 200 ]
+}
 "#;
-    let said = ssh.script(SCRIPT).await?;
-    if said.ok() {
-        return Ok(Ok(()));
+    Ok(judged(&ssh.script(SCRIPT).await?))
+}
+
+fn judged(said: &Said) -> Result<(), String> {
+    if said.ok() && !said.stdout.contains(TOKEN_REFUSED) {
+        return Ok(());
     }
-    let lines: Vec<&str> = said
-        .stdout
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
-    Ok(Err(lines.join("; ")))
+    let lines = said.stdout.lines().map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    Err(lines.join("; "))
 }
 
 /// Waits until the gateway says that it is ready.
@@ -220,9 +228,10 @@ fn install(need: TokenNeed) -> String {
         TokenNeed::New => "token",
         TokenNeed::Keep => "/var/lib/extconn/token",
     };
+    // After Ctrl-C it goes on for a while: the folder may be that of the next run by then.
     format!(
         "cd {STAGING} && sh install.sh --binary extconn-gateway --host-file gateway.yaml --kubeconfig kubeconfig --token {token}; \
-         status=$?; rm -rf {STAGING}; exit $status"
+         status=$?; [ . -ef {STAGING} ] && rm -rf {STAGING}; exit $status"
     )
 }
 
@@ -280,10 +289,35 @@ async fn run(ssh: &Ssh, script: &str, input: &[u8]) -> Result<(), Failure> {
     if said.ok() {
         return Ok(());
     }
-    let complaint = said.complaint();
-    let complaint = complaint.trim_start_matches("install.sh: ");
+    let complaints = said.complaints("install.sh");
     Err(
-        Failure::failed(format!("{}: {complaint}", ssh.destination()))
-            .next("correct that on the host, then run this again: it goes on where it stopped"),
+        Failure::failed(format!("{}: {complaints}", ssh.destination())).next(
+            "correct that, on the host or in your flags, then run this again: it goes on where \
+             it stopped",
+        ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: i32, body: &str, expect: Result<(), &str>) {
+        let said = Said {
+            status: Some(status),
+            stdout: body.to_owned(),
+            stderr: String::new(),
+        };
+        assert_eq!(judged(&said), expect.map_err(str::to_owned));
+    }
+
+    #[test]
+    fn a_gateway_whose_token_is_refused_is_not_ready_though_it_carries_traffic() {
+        check(0, "ok\n", Ok(()));
+        let away = "ok, but the Kubernetes API does not answer; what was last known stays";
+        check(0, away, Ok(()));
+        let refused = "ok, but the Kubernetes API refuses the token, which must be replaced; …";
+        check(0, refused, Err(refused));
+        check(1, "inactive\n\nstopped\n", Err("inactive; stopped"));
+    }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::host::facts::HostFacts;
+use crate::host::preflight::Copies;
 
 /// The gateway's own installer and what it installs.
 pub(crate) const INSTALL: &str = include_str!("../../../gateway/install.sh");
@@ -15,6 +16,12 @@ pub(crate) const INSTALL: &str = include_str!("../../../gateway/install.sh");
 pub(crate) const UNINSTALL: &str = include_str!("../../../gateway/uninstall.sh");
 const UNIT: &str = include_str!("../../../gateway/systemd/extconn-gateway.service");
 const SYSUSERS: &str = include_str!("../../../gateway/systemd/sysusers.conf");
+
+/// Where the gateway reads how to reach the API server.
+pub(crate) const KUBECONFIG: &str = "/etc/extconn/kubeconfig";
+
+/// Where the gateway program is installed.
+const PROGRAM: &str = "/usr/local/bin/extconn-gateway";
 
 /// Where the gateway keeps its token.
 const TOKEN_FILE: &str = "/var/lib/extconn/token";
@@ -118,6 +125,19 @@ impl ServedCluster {
         }
     }
 
+    /// Whether both are known by one certificate: which others are beside it differs from one
+    /// kubeconfig to another.
+    pub(crate) fn shares_a_certificate(&self, other: &Self) -> bool {
+        let certificates = |of: &Self| -> Vec<String> {
+            let pem = from_base64(&of.certificate_authority).unwrap_or_default();
+            let blocks = pem.split_inclusive("-----END CERTIFICATE-----");
+            let trimmed = blocks.map(|block| block.trim().to_owned());
+            trimmed.filter(|block| !block.is_empty()).collect()
+        };
+        let theirs = certificates(other);
+        certificates(self).iter().any(|one| theirs.contains(one))
+    }
+
     /// Reads a kubeconfig; `None` if it names no cluster.
     pub(crate) fn of(kubeconfig: &str) -> Option<Self> {
         let value: serde_json::Value = serde_yaml::from_str(kubeconfig).ok()?;
@@ -133,6 +153,14 @@ impl ServedCluster {
 fn base64(bytes: &[u8]) -> String {
     use ::base64::Engine;
     ::base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn from_base64(text: &str) -> Option<String> {
+    use ::base64::Engine;
+    let bytes = ::base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .ok()?;
+    String::from_utf8(bytes).ok()
 }
 
 /// Everything that is copied to the host, but for the token.
@@ -163,9 +191,9 @@ impl HostFiles {
     pub(crate) fn differing(&self, facts: &HostFacts) -> Vec<&'static str> {
         let wanted: [(&str, &[u8]); 5] = [
             ("/etc/sysusers.d/extconn.conf", SYSUSERS.as_bytes()),
-            ("/usr/local/bin/extconn-gateway", &self.binary),
+            (PROGRAM, &self.binary),
             ("/etc/extconn/gateway.yaml", self.host_file.as_bytes()),
-            ("/etc/extconn/kubeconfig", self.kubeconfig.as_bytes()),
+            (KUBECONFIG, self.kubeconfig.as_bytes()),
             (
                 "/etc/systemd/system/extconn-gateway.service",
                 UNIT.as_bytes(),
@@ -179,6 +207,19 @@ impl HostFiles {
             .filter(differs)
             .map(|(path, _)| path)
             .collect()
+    }
+
+    /// Sizes of what installing writes to the host, where these files differ.
+    pub(crate) fn copies(&self, differing: &[&str]) -> Copies {
+        let kib = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(1024);
+        Copies {
+            staged_kib: self.staged().iter().map(|(_, file)| kib(file.len())).sum(),
+            program_kib: if differing.contains(&PROGRAM) {
+                kib(self.binary.len())
+            } else {
+                0
+            },
+        }
     }
 }
 
@@ -234,6 +275,20 @@ httpListen: 127.0.0.1:9999
                 .insert(path.to_owned(), sha256(content.as_bytes()));
         }
         assert_eq!(files.differing(&facts), ["/etc/extconn/kubeconfig"]);
+        assert_eq!(files.copies(&files.differing(&facts)).program_kib, 0);
+        assert_eq!(files.copies(&[PROGRAM]).program_kib, 1);
+    }
+
+    #[test]
+    fn one_certificate_in_common_makes_the_same_cluster() {
+        let block = |body: &str| {
+            format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+        };
+        let (a, b, c) = (block("A"), block("B"), block("C"));
+        let served = |pem: &str| ServedCluster::new("https://192.0.2.1", pem);
+        assert!(served(&format!("{a}{b}")).shares_a_certificate(&served(&format!("{b}{c}"))));
+        assert!(!served(&a).shares_a_certificate(&served(&format!("{b}{c}"))));
+        assert!(!served("").shares_a_certificate(&served("")));
     }
 
     #[test]

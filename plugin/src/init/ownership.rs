@@ -10,7 +10,7 @@ use crate::cluster::gateway_hosts::GatewayHost;
 use crate::failure::Failure;
 
 /// Refuses a host that is the gateway of another cluster. A cluster is the same one if it is
-/// reached at the same address or known by the same certificates.
+/// reached at the same address or known by one of the same certificates.
 ///
 /// # Errors
 /// Names the host and the cluster that it serves.
@@ -21,8 +21,7 @@ pub(crate) fn refuse_another_cluster(
 ) -> Result<(), Failure> {
     match serves {
         Some(serves)
-            if serves.server != wanted.server
-                && serves.certificate_authority != wanted.certificate_authority =>
+            if serves.server != wanted.server && !serves.shares_a_certificate(wanted) =>
         {
             Err(Failure::failed(format!(
                 "{destination} is the gateway of another cluster, {}",
@@ -33,6 +32,27 @@ pub(crate) fn refuse_another_cluster(
             ))
         }
         _ => Ok(()),
+    }
+}
+
+/// Refuses a name under which another host is known: its note would be lost, and with it the way
+/// to remove it.
+///
+/// # Errors
+/// Names both.
+pub(crate) fn refuse_another_hosts_name(
+    known: Option<&GatewayHost>,
+    wanted: &GatewayHost,
+) -> Result<(), Failure> {
+    let is_another =
+        |known: &&GatewayHost| known.ssh != wanted.ssh && known.ssh_endpoint != wanted.ssh_endpoint;
+    match known.filter(is_another) {
+        Some(known) => Err(Failure::failed(format!(
+            "{} calls itself {}, as gateway host {} does, which is set up already",
+            wanted.ssh, wanted.name, known.ssh
+        ))
+        .next("give it another name in the cluster with --gateway-name; if it is the same host, remove it first with `kubectl extconn uninstall --gateway`")),
+        None => Ok(()),
     }
 }
 
@@ -90,6 +110,23 @@ mod tests {
         );
         let refusal = check(Some(&ServedCluster::new("https://192.0.2.2:6443", "B"))).unwrap();
         assert!(refusal.contains("root@gw1") && refusal.contains("192.0.2.2"));
+    }
+
+    #[test]
+    fn two_hosts_cannot_have_one_name() {
+        let host = |ssh: &str, endpoint: &str| GatewayHost {
+            name: "debian".into(),
+            ssh: ssh.into(),
+            ssh_endpoint: endpoint.into(),
+            source_ips: Vec::new(),
+        };
+        let known = host("root@gw1", "192.0.2.1:2022");
+        let check = |wanted: GatewayHost| refuse_another_hosts_name(Some(&known), &wanted);
+        assert_eq!(check(host("clerk@gw1", "192.0.2.1:2022")), Ok(()));
+        assert_eq!(check(host("root@gw1", "192.0.2.1:2023")), Ok(()));
+        let refusal = check(host("root@gw2", "192.0.2.2:2022")).unwrap_err();
+        assert!(refusal.next_step().unwrap().contains("--gateway-name"));
+        assert_eq!(refuse_another_hosts_name(None, &known), Ok(()));
     }
 
     #[test]

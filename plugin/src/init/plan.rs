@@ -3,6 +3,7 @@
 use crate::cluster::gateway_hosts::GatewayHost;
 use crate::helm::release::{Recovery, Release};
 use crate::host::facts::HostFacts;
+use crate::init::host_files::KUBECONFIG;
 
 /// What is there.
 #[derive(Clone, Debug)]
@@ -11,6 +12,8 @@ pub(crate) struct Situation<'a> {
     pub release: Option<&'a Release>,
     /// Whether its objects are those of this chart with the wanted values.
     pub chart_is_current: bool,
+    /// Whether the gateways' ServiceAccount is as it was when they got their tokens.
+    pub has_account: bool,
     /// What was found on the gateway host; `None` if none is wanted.
     pub host: Option<HostSituation<'a>>,
 }
@@ -80,15 +83,17 @@ pub(crate) fn plan(situation: &Situation<'_>) -> Vec<Step> {
         if host.remembered != Some(host.wanted) {
             steps.push(Step::RememberHost);
         }
-        // A release that is made anew brings a ServiceAccount of its own: a token of the one before
-        // is worth nothing, though the gateway, with its last good configuration, calls itself ready.
-        let account_stays = !steps.contains(&Step::InstallChart);
+        // A ServiceAccount that is made anew, or is another cluster's, makes a token of the one before
+        // worthless, though the gateway, with its last good configuration, calls itself ready.
+        let account_stays = !steps.contains(&Step::InstallChart)
+            && situation.has_account
+            && !host.differing.contains(&KUBECONFIG);
         let token = if host.facts.has_token && host.is_ready && account_stays {
             TokenNeed::Keep
         } else {
             TokenNeed::New
         };
-        if !host.differing.is_empty() || token == TokenNeed::New {
+        if !host.differing.is_empty() || host.facts.restart_owed || token == TokenNeed::New {
             let files = host
                 .differing
                 .iter()
@@ -116,6 +121,9 @@ pub(crate) fn described(step: &Step, host: Option<&GatewayHost>) -> String {
             let mut parts = files.clone();
             if *token == TokenNeed::New {
                 parts.push("a token for 24 h, which the gateway renews".to_owned());
+            }
+            if parts.is_empty() {
+                parts.push("the restart that an earlier run still owes".to_owned());
             }
             format!("install on {host}: {}", parts.join(", "))
         }
@@ -148,6 +156,7 @@ mod tests {
         let steps = plan(&Situation {
             release: release.as_ref(),
             chart_is_current: current,
+            has_account: true,
             host,
         });
         assert_eq!(steps, expect);
@@ -219,6 +228,31 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_that_is_owed_is_made_though_all_files_are_there() {
+        let (wanted, facts) = (
+            host(),
+            HostFacts {
+                has_token: true,
+                restart_owed: true,
+                ..HostFacts::default()
+            },
+        );
+        let owing = HostSituation {
+            wanted: &wanted,
+            remembered: Some(&wanted),
+            facts: &facts,
+            differing: &[],
+            is_ready: true,
+        };
+        let install = Step::InstallGateway {
+            files: vec![],
+            token: TokenNeed::Keep,
+        };
+        assert!(described(&install, None).contains("the restart"));
+        check(Some(("deployed", 1)), true, Some(owing), &[install]);
+    }
+
+    #[test]
     fn a_gateway_that_is_not_ready_gets_a_new_token() {
         let (wanted, facts) = (
             host(),
@@ -267,6 +301,29 @@ mod tests {
             Some(outlived),
             &[Step::InstallChart, Step::RememberHost, install],
         );
+    }
+
+    #[test]
+    fn a_gateway_that_is_to_serve_another_cluster_gets_a_new_token() {
+        let (wanted, facts) = (
+            host(),
+            HostFacts {
+                has_token: true,
+                ..HostFacts::default()
+            },
+        );
+        let taken_over = HostSituation {
+            wanted: &wanted,
+            remembered: Some(&wanted),
+            facts: &facts,
+            differing: &[KUBECONFIG],
+            is_ready: true,
+        };
+        let install = Step::InstallGateway {
+            files: vec![KUBECONFIG.into()],
+            token: TokenNeed::New,
+        };
+        check(Some(("deployed", 1)), true, Some(taken_over), &[install]);
     }
 
     #[test]

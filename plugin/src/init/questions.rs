@@ -1,5 +1,6 @@
 //! Asks for what `init` must know.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::InitArgs;
@@ -121,10 +122,17 @@ pub(crate) fn host_file(
     prompter: &dyn Prompter,
 ) -> Result<HostFile, Failure> {
     let source_ips = match (&present, args.source_ips.is_empty()) {
-        (present, false) => still_reserved(args.source_ips.clone(), present.as_ref()),
+        (present, false) => as_before(args.source_ips.clone(), present.as_ref()),
         (Some(present), true) if !prompter.is_interactive() => present.source_ips.clone(),
         (present, true) => ask_for_source_ips(facts, present.as_ref(), prompter)?,
     };
+    let ips: Vec<Ipv4Addr> = source_ips.iter().map(|source| source.ip).collect();
+    if let Some(twice) = twice(&ips) {
+        return Err(
+            Failure::usage(format!("--source-ip {twice} is there twice"))
+                .next("name each source IP once"),
+        );
+    }
     let ssh_endpoint = match (args.ssh_endpoint, &present) {
         (Some(endpoint), _) => endpoint,
         (None, Some(present)) => present.ssh_endpoint,
@@ -150,13 +158,15 @@ pub(crate) fn host_file(
     Ok(file)
 }
 
-/// `--source-ip` does not speak of namespaces: what the administrator has reserved stays reserved.
-fn still_reserved(mut source_ips: Vec<SourceIp>, present: Option<&HostFile>) -> Vec<SourceIp> {
+/// What `--source-ip` does not speak of stays as it is there: namespaces, and an address that the
+/// gateway assigns, which without it would be gone.
+fn as_before(mut source_ips: Vec<SourceIp>, present: Option<&HostFile>) -> Vec<SourceIp> {
     for source in &mut source_ips {
         let mut before = present.iter().flat_map(|present| &present.source_ips);
-        source.namespaces = before
-            .find(|before| before.ip == source.ip)
-            .and_then(|before| before.namespaces.clone());
+        if let Some(before) = before.find(|before| before.ip == source.ip) {
+            source.namespaces = before.namespaces.clone();
+            source.assign_to = source.assign_to.take().or(before.assign_to.clone());
+        }
     }
     source_ips
 }
@@ -204,10 +214,40 @@ fn ask_for_source_ips(
 fn addresses(text: &str) -> Result<Vec<Ipv4Addr>, String> {
     let words = text.split([',', ' ']).filter(|word| !word.is_empty());
     let addresses = words.map(request::address).collect::<Result<Vec<_>, _>>()?;
+    if let Some(twice) = twice(&addresses) {
+        return Err(format!("{twice} is there twice"));
+    }
     if addresses.is_empty() {
         Err("name at least one address, such as 192.0.2.10".to_owned())
     } else {
         Ok(addresses)
+    }
+}
+
+/// An address that is among `addresses` more than once.
+fn twice(addresses: &[Ipv4Addr]) -> Option<Ipv4Addr> {
+    let mut seen = BTreeSet::new();
+    addresses.iter().copied().find(|ip| !seen.insert(*ip))
+}
+
+/// Checks a network, `203.0.113.0/24`.
+///
+/// # Errors
+/// A sentence with an example, or with the network that is meant.
+pub(crate) fn network(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text:?} is no network: write one such as 203.0.113.0/24");
+    let (ip, length) = text.split_once('/').ok_or_else(wrong)?;
+    let ip: Ipv4Addr = ip.parse().map_err(|_| wrong())?;
+    let length: u32 = length.parse().map_err(|_| wrong())?;
+    if length > 32 {
+        return Err(wrong());
+    }
+    let mask = u32::MAX.checked_shl(32 - length).unwrap_or(0);
+    let first = Ipv4Addr::from(u32::from(ip) & mask);
+    if first == ip {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no network: write {first}/{length}"))
     }
 }
 

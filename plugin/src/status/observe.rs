@@ -17,14 +17,6 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// All of all namespaces.
-    pub(crate) fn everywhere() -> Self {
-        Self {
-            namespace: None,
-            name: None,
-        }
-    }
-
     /// Where is looked, in words.
     pub(crate) fn place(&self) -> String {
         let namespace = self.namespace.as_ref();

@@ -24,6 +24,10 @@ fn wanted(interface: Option<&str>) -> Wanted {
         source_ips: vec![(IP, interface.map(str::to_owned))],
         api_server: "192.0.2.100:6443".into(),
         cluster_clock: 1_000_005,
+        copies: Some(Copies {
+            staged_kib: 1024,
+            program_kib: 1024,
+        }),
     }
 }
 
@@ -100,9 +104,13 @@ fn each_fault_is_told_alone() {
     bad(|f| f.api_reachable = Some(false), "192.0.2.100:6443");
     bad(
         |f| {
-            f.free_kib.insert("/var/lib".into(), 1024);
+            f.free_kib.insert("/var/lib".into(), 1023);
         },
-        "/var/lib has 1 MiB",
+        "/var/lib has 0 MiB",
+    );
+    bad(
+        |f| f.http_taken = Some((9180, "nginx".into())),
+        "port 9180, at which the gateway says how it is, is taken by nginx",
     );
     check(
         |f| f.api_reachable = None,
@@ -141,6 +149,7 @@ fn the_gateway_that_is_there_may_hold_the_port() {
     for (program, service) in [("extconn-gateway", "activating"), ("unknown", "active")] {
         let facts = HostFacts {
             port_taken_by: Some(program.into()),
+            http_taken: (program == "unknown").then(|| (9180, program.into())),
             service: service.into(),
             ..healthy()
         };

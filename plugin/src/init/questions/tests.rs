@@ -70,6 +70,39 @@ fn flags_ask_nothing_and_win_over_what_is_on_the_host() {
 }
 
 #[test]
+fn a_flag_without_an_interface_leaves_an_address_to_the_gateway_that_assigns_it() {
+    let present = "{sshEndpoint: '192.0.2.1:2222', sourceIPs: [{ip: 192.0.2.12, assignTo: eth0}]}";
+    let source_ips = ["192.0.2.12", "192.0.2.13"].map(|ip| source_ip(ip).unwrap());
+    let kept = as_before(source_ips.into(), HostFile::parse(present).ok().as_ref());
+    assert_eq!(kept[0].assign_to.as_deref(), Some("eth0"));
+    assert_eq!(kept[1].assign_to, None);
+}
+
+#[test]
+fn networks_and_addresses_are_checked_before_they_get_to_the_host() {
+    assert!(network("203.0.113.0/24").is_ok() && network("0.0.0.0/0").is_ok());
+    for wrong in [
+        "203.0.113.0",
+        "203.0.113.0/33",
+        "foo",
+        "203.0.113/24",
+        "/24",
+    ] {
+        assert!(
+            network(wrong).unwrap_err().contains("no network"),
+            "{wrong}"
+        );
+    }
+    assert!(
+        network("203.0.113.7/24")
+            .unwrap_err()
+            .contains("203.0.113.0/24")
+    );
+    let twice = addresses("192.0.2.1, 192.0.2.2,192.0.2.1").unwrap_err();
+    assert!(twice.contains("192.0.2.1 is there twice"), "{twice}");
+}
+
+#[test]
 fn flags_do_not_open_a_source_ip_that_is_reserved() {
     let present =
         "{sshEndpoint: '192.0.2.1:2222', sourceIPs: [{ip: 192.0.2.12, namespaces: [bank]}]}";
