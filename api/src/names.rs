@@ -76,6 +76,9 @@ pub fn gateway(source_ip: Ipv4Addr) -> String {
 /// Label and value on the Leases that gateway hosts renew, for whoever selects them.
 pub const GATEWAY_LEASE_LABEL: (&str, &str) = ("app.kubernetes.io/component", "gateway");
 
+/// Annotation on those Leases: the version of the gateway, `0.1.0`.
+pub const ANNOTATION_VERSION: &str = "extconn.submariner.io/version";
+
 /// Longest name of a Lease.
 const LONGEST_NAME: usize = 253;
 

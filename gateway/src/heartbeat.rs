@@ -184,6 +184,7 @@ fn lease(host_name: &str, owner: Option<&OwnerReference>, now: Timestamp) -> ser
         "metadata": {
             "name": names::gateway_lease(host_name),
             "labels": {"app.kubernetes.io/part-of": "extconn", label: value},
+            "annotations": {names::ANNOTATION_VERSION: env!("CARGO_PKG_VERSION")},
             "ownerReferences": owner.into_iter().collect::<Vec<_>>(),
         },
         "spec": {

@@ -72,6 +72,8 @@ enum Form {
     Table,
     /// One JSON object.
     Json,
+    /// One YAML document.
+    Yaml,
     /// For people, without what is well.
     Short,
 }
@@ -125,8 +127,12 @@ pub(crate) fn names() -> Vec<&'static str> {
 pub(crate) async fn run(invocation: &Invocation, args: CheckArgs) -> Result<(), Failure> {
     let chosen = select::choose(args.pre, &args.only, &args.skip);
     if chosen.is_empty() {
-        return Err(Failure::usage("--only and --skip leave no check")
-            .next("see docs/checks.md for their names"));
+        let next = if args.pre {
+            "leave --pre out: what is left is there only after the installation"
+        } else {
+            "add --pre: what is left is checked only before an installation; docs/checks.md names all"
+        };
+        return Err(Failure::usage("--only and --skip leave no check").next(next));
     }
     let cluster = Cluster::connect(&invocation.kubectl).await?;
     let deadline = args.wait.map(|wait| tokio::time::Instant::now() + wait);
@@ -142,6 +148,7 @@ pub(crate) async fn run(invocation: &Invocation, args: CheckArgs) -> Result<(), 
     let style = invocation.terminal.answer;
     invocation.terminal.print(&match args.output {
         Form::Json => output::json(&report),
+        Form::Yaml => output::yaml(&report),
         Form::Table => render::table(&report, style, render::Show::Everything),
         Form::Short => render::table(&report, style, render::Show::Trouble),
     })?;

@@ -4,6 +4,7 @@ pub(crate) mod report;
 
 use clap::Args;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 
 use crate::cli::output::{self, Output};
 use crate::cli::{ConnectorNamespace, OutputArg};
@@ -40,7 +41,10 @@ pub(crate) async fn run(invocation: &Invocation, args: VersionArgs) -> Result<()
     let mut trouble = None;
     if !args.client {
         match ask(invocation, &args.connector).await {
-            Ok(deployments) => versions.add_deployments(&deployments),
+            Ok((deployments, leases)) => {
+                versions.add_deployments(&deployments);
+                versions.add_gateways(&leases);
+            }
             Err(failure) => trouble = Some(failure),
         }
     }
@@ -70,8 +74,10 @@ pub(crate) async fn run(invocation: &Invocation, args: VersionArgs) -> Result<()
 async fn ask(
     invocation: &Invocation,
     connector: &ConnectorNamespace,
-) -> Result<Vec<Deployment>, Failure> {
+) -> Result<(Vec<Deployment>, Vec<Lease>), Failure> {
     let cluster = Cluster::connect(&invocation.kubectl).await?;
     let namespace = installation::connector_namespace(&cluster, connector).await?;
-    installation::deployments(&cluster, &namespace).await
+    let deployments = installation::deployments(&cluster, &namespace).await?;
+    let leases = installation::gateway_leases(&cluster, &namespace).await?;
+    Ok((deployments, leases))
 }

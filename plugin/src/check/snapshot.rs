@@ -2,6 +2,7 @@
 
 use extconn_api::{ExternalService, Forwarder, Gateway};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -40,6 +41,8 @@ pub(crate) struct Snapshot {
     pub forwarders: Option<Vec<Forwarder>>,
     /// Gateways.
     pub gateways: Option<Vec<Gateway>>,
+    /// Leases that gateways renew.
+    pub gateway_leases: Vec<Lease>,
     /// Gateway hosts that `init` wrote down.
     pub gateway_hosts: Vec<GatewayHost>,
     /// EndpointSlices of all namespaces.
@@ -66,11 +69,12 @@ pub(crate) async fn take(cluster: &Cluster, arg: &ConnectorNamespace) -> Result<
         list_all::<Pod>(cluster),
         list_all::<ExternalService>(cluster),
     )?;
-    let (forwarders, gateways, endpoint_slices, gateway_hosts) = tokio::try_join!(
+    let (forwarders, gateways, endpoint_slices, gateway_hosts, gateway_leases) = tokio::try_join!(
         list_all::<Forwarder>(cluster),
         list_all::<Gateway>(cluster),
         list_all::<EndpointSlice>(cluster),
         gateway_hosts::list(cluster, inside),
+        installation::gateway_leases(cluster, inside),
     )?;
     let ours: Vec<String> = extconn_api::crds()
         .iter()
@@ -93,6 +97,7 @@ pub(crate) async fn take(cluster: &Cluster, arg: &ConnectorNamespace) -> Result<
         external_services,
         forwarders: within(forwarders, inside),
         gateways: within(gateways, inside),
+        gateway_leases,
         gateway_hosts,
         endpoint_slices,
         connector_namespace,

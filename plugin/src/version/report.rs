@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use extconn_api::names;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use serde::Serialize;
 
 /// Label that Deployments of ours carry.
@@ -14,7 +16,8 @@ const COMPONENT: &str = "app.kubernetes.io/component";
 pub(crate) struct Versions {
     /// This plugin.
     client: Build,
-    /// Image tags of what runs in the cluster, by component: one entry for each tag in use.
+    /// Versions of what takes part beside this plugin, by component: image tags of what runs in
+    /// the cluster, and what gateways say. One entry for each version in use.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     cluster: BTreeMap<String, Vec<String>>,
 }
@@ -41,6 +44,25 @@ impl Versions {
         }
     }
 
+    /// Adds the versions that gateways write on the Leases that they renew.
+    pub(crate) fn add_gateways(&mut self, leases: &[Lease]) {
+        let told = leases.iter().filter_map(|lease| {
+            let annotations = lease.metadata.annotations.as_ref()?;
+            annotations.get(names::ANNOTATION_VERSION)
+        });
+        for version in told {
+            self.add("gateway", format!("v{version}"));
+        }
+    }
+
+    fn add(&mut self, component: &str, version: String) {
+        let versions = self.cluster.entry(component.to_owned()).or_default();
+        if !versions.contains(&version) {
+            versions.push(version);
+            versions.sort();
+        }
+    }
+
     /// Adds the versions of the images that `deployments` run.
     pub(crate) fn add_deployments(&mut self, deployments: &[Deployment]) {
         for deployment in deployments {
@@ -53,11 +75,7 @@ impl Versions {
                 .and_then(|spec| spec.template.spec.as_ref());
             for container in template.iter().flat_map(|pod| &pod.containers) {
                 let tag = version_of(container.image.as_deref().unwrap_or_default());
-                let tags = self.cluster.entry(component.clone()).or_default();
-                if !tags.contains(&tag) {
-                    tags.push(tag);
-                    tags.sort();
-                }
+                self.add(&component, tag);
             }
         }
     }
@@ -134,6 +152,17 @@ mod tests {
             "{}",
             versions.text()
         );
+        assert_eq!(versions.skew().len(), 1, "{:?}", versions.skew());
+    }
+
+    #[test]
+    fn gateways_are_compared_by_what_they_write_on_their_leases() {
+        let lease = serde_json::json!({
+            "metadata": {"annotations": {names::ANNOTATION_VERSION: "9.2.0"}}
+        });
+        let mut versions = Versions::of_the_client();
+        versions.add_gateways(&[serde_json::from_value(lease).unwrap(), Lease::default()]);
+        assert!(versions.text().ends_with("Gateway version: v9.2.0\n"));
         assert_eq!(versions.skew().len(), 1, "{:?}", versions.skew());
     }
 

@@ -16,17 +16,18 @@ pub(super) fn verdict(
         return Verdict::Skipped("you may not list Gateways".to_owned());
     };
     let kind = kind.to_string();
-    let troubles: Vec<String> = gateways
-        .iter()
-        .filter_map(|gateway| {
-            let conditions = &gateway.status.as_ref()?.conditions;
-            let found = condition::find(conditions, &kind)?;
-            (found.status != "True")
-                .then(|| format!("{}: {}", gateway.spec.source_ip, found.message))
-        })
+    let told = gateways.iter().filter_map(|gateway| {
+        let conditions = &gateway.status.as_ref()?.conditions;
+        Some((gateway, condition::find(conditions, &kind)?))
+    });
+    let told: Vec<_> = told.collect();
+    let untrue = told.iter().filter(|(_, found)| found.status != "True");
+    let troubles: Vec<String> = untrue
+        .map(|(gateway, found)| format!("{}: {}", gateway.spec.source_ip, found.message))
         .collect();
-    match (gateways.len(), troubles.as_slice()) {
-        (0, _) => Verdict::Skipped("no source IP is in use".to_owned()),
+    match (told.len(), troubles.as_slice()) {
+        (0, _) if gateways.is_empty() => Verdict::Skipped("no source IP is in use".to_owned()),
+        (0, _) => Verdict::Skipped("no gateway has said anything of it".to_owned()),
         (count, []) => Verdict::Passed(passed(count)),
         (_, troubles) => Verdict::Failed(troubles.join("; ")),
     }

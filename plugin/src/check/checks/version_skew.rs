@@ -18,9 +18,10 @@ pub(crate) const CHECK: Check = Check {
         };
         let mut versions = Versions::of_the_client();
         versions.add_deployments(deployments);
+        versions.add_gateways(&seen.gateway_leases);
         match versions.skew().as_slice() {
             [] => Verdict::Passed(
-                "plugin, operator and forwarders are of one minor version".to_owned(),
+                "plugin, operator, forwarders and gateways are of one minor version".to_owned(),
             ),
             skew => Verdict::Warning(skew.join("; ")),
         }
