@@ -1,6 +1,7 @@
 //! `kubectl extconn expose`: makes an ExternalService and waits until traffic flows.
 
 mod apply;
+mod change;
 #[cfg(test)]
 mod fixtures;
 mod instructions;

@@ -20,6 +20,7 @@ fn service(
 pub(crate) fn surroundings() -> Surroundings {
     Surroundings {
         connector_namespace: "external-services".into(),
+        has_operator: Some(true),
         trusted: Some(Namespaces::default()),
         services: vec![
             service(

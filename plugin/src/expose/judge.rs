@@ -7,6 +7,7 @@ use extconn_api::permission::{self, Denied};
 use extconn_api::{ExternalService, NamespacedName};
 use kube::ResourceExt;
 
+use super::change;
 use super::surroundings::Surroundings;
 use crate::terminal::style::Mood;
 
@@ -41,7 +42,9 @@ impl Finding {
 
 /// Everything that was found, in the order of the spec.
 pub(crate) fn judge(object: &ExternalService, seen: &Surroundings) -> Vec<Finding> {
-    let mut findings = name_is_free(object, seen);
+    let mut findings = Vec::from_iter(somebody_acts(seen));
+    findings.extend(name_is_free(object, seen));
+    findings.extend(is_there_already(object, seen));
     for source in &object.spec.sources {
         let service = service_key(object, source);
         match service_is_permitted(object, &service, seen) {
@@ -84,6 +87,18 @@ fn described(object: &ExternalService) -> String {
     )
 }
 
+fn somebody_acts(seen: &Surroundings) -> Option<Finding> {
+    (seen.has_operator == Some(false)).then(|| {
+        Finding::bad(
+            format!(
+                "no operator is in namespace {}, so nothing would come of it",
+                seen.connector_namespace
+            ),
+            "install extconn with `kubectl extconn init`",
+        )
+    })
+}
+
 fn name_is_free(object: &ExternalService, seen: &Surroundings) -> Vec<Finding> {
     let name = object.name_any();
     let rival = seen
@@ -115,6 +130,23 @@ fn name_is_free(object: &ExternalService, seen: &Surroundings) -> Vec<Finding> {
         })
         .into_iter()
         .collect()
+}
+
+/// Who takes a name that is in use may mean another object.
+fn is_there_already(object: &ExternalService, seen: &Surroundings) -> Option<Finding> {
+    let mut all = seen.external_services.iter();
+    let before = all.find(|other| is_same(other, object))?;
+    let changes = change::changes(before, object);
+    (!changes.is_empty()).then(|| {
+        Finding::unsure(
+            format!(
+                "ExternalService {} is there already, and this changes it: {}",
+                described(before),
+                changes.join(", ")
+            ),
+            "choose another name if it shall stay as it is",
+        )
+    })
 }
 
 /// By the rules of docs/security.md, which the operator applies once more.

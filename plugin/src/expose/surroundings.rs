@@ -16,6 +16,8 @@ use crate::status::observe::not_installed;
 pub(crate) struct Surroundings {
     /// Where extconn runs.
     pub connector_namespace: String,
+    /// Whether an operator is there, if that could be read.
+    pub has_operator: Option<bool>,
     /// Other namespaces whose ExternalServices may list Services of every namespace, if that could
     /// be read.
     pub trusted: Option<Namespaces>,
@@ -103,6 +105,7 @@ pub(crate) async fn observe(
     let gateways = gateways.list(&everything).await.map(|list| list.items);
     Ok(Surroundings {
         connector_namespace: connector_namespace.to_owned(),
+        has_operator: has_operator(cluster, connector_namespace).await?,
         trusted: installation::trusted_namespaces(cluster, connector_namespace).await?,
         services,
         services_seen_in,
@@ -110,6 +113,14 @@ pub(crate) async fn observe(
         gateways: gateways.or_else(empty_if_forbidden("list Gateways"))?,
         gateway_hosts: gateway_hosts::list(cluster, connector_namespace).await?,
     })
+}
+
+async fn has_operator(cluster: &Cluster, namespace: &str) -> Result<Option<bool>, Failure> {
+    match installation::operators(cluster, Some(namespace)).await {
+        Ok(found) => Ok(Some(!found.is_empty())),
+        Err(error) if is_forbidden(&error) => Ok(None),
+        Err(error) => Err(api("look for the operator")(error)),
+    }
 }
 
 async fn services(cluster: &Cluster) -> Result<(Vec<Service>, Seen), Failure> {

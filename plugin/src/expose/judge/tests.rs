@@ -76,6 +76,16 @@ fn without_any_known_gateway_host_it_is_only_a_doubt() {
 }
 
 #[test]
+fn without_an_operator_nothing_would_come_of_it() {
+    let seen = Surroundings {
+        has_operator: Some(false),
+        ..surroundings()
+    };
+    let fine = json!([source("api", "192.0.2.11")]);
+    check_in(&seen, fine, "203.0.113.8", &[(Mood::Bad, "no operator")]);
+}
+
+#[test]
 fn what_may_not_be_read_is_a_doubt_and_not_an_error() {
     let seen = Surroundings {
         services: Vec::new(),
@@ -105,6 +115,11 @@ fn a_claim_of_somebody_else_is_named_with_its_owner() {
 fn an_object_does_not_conflict_with_itself() {
     let seen = surroundings();
     assert_eq!(judge(&seen.external_services[0], &seen), []);
+    let other = external_service("ns1", "db", "203.0.113.8", "192.0.2.10");
+    let findings = judge(&other, &seen);
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].mood, Mood::Unsure);
+    assert!(findings[0].text.contains("instead of 203.0.113.7"));
 }
 
 #[test]
