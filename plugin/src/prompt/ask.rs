@@ -1,6 +1,6 @@
 //! Questions on the terminal.
 
-use console::{Term, truncate_str};
+use console::{Term, measure_text_width, truncate_str};
 use dialoguer::theme::{ColorfulTheme, SimpleTheme, Theme};
 use dialoguer::{Confirm, FuzzySelect, Input};
 use tokio::task::block_in_place;
@@ -15,6 +15,7 @@ const ROWS: usize = 10;
 
 /// Asks whoever sits at the terminal.
 pub(crate) struct Asker {
+    terminal: Terminal,
     theme: Box<dyn Theme>,
     width: usize,
 }
@@ -28,9 +29,21 @@ impl Asker {
             Box::new(SimpleTheme)
         };
         Self {
+            terminal,
             theme,
             width: terminal.talk.width.unwrap_or(80),
         }
+    }
+
+    /// The question, or a short one in its stead where it would wrap: dialoguer takes a question for
+    /// one line when it clears it. The whole one is then said above.
+    fn fitting<'a>(&self, question: &'a str, short: &'a str, answer: usize) -> &'a str {
+        const SIGNS: usize = 8;
+        if measure_text_width(question) + answer + SIGNS < self.width {
+            return question;
+        }
+        self.terminal.say(question);
+        short
     }
 
     /// Reading the terminal blocks this thread, and only this thread.
@@ -52,9 +65,12 @@ impl Asker {
 
 impl Prompter for Asker {
     fn line(&self, line: &Line<'_>) -> Result<String, Failure> {
+        // An address, or what is offered.
+        let default = line.default.as_ref().map_or(0, |default| default.len() + 3);
+        let question = self.fitting(line.question, "Answer", default.max(16));
         self.ask(|term| {
             let mut input = Input::<String>::with_theme(self.theme.as_ref())
-                .with_prompt(line.question)
+                .with_prompt(question)
                 .validate_with(|answer: &String| (line.check)(answer));
             if let Some(default) = &line.default {
                 input = input.default(default.clone());
@@ -72,9 +88,10 @@ impl Prompter for Asker {
             .map(|item| truncate_str(item, room, "…").into_owned())
             .collect();
         let question = format!("{} (type to filter)", choice.question);
+        let question = self.fitting(&question, "Choose", 0);
         self.ask(|term| {
             FuzzySelect::with_theme(self.theme.as_ref())
-                .with_prompt(&question)
+                .with_prompt(question)
                 .items(&items)
                 .default(0)
                 .max_length(ROWS)
