@@ -95,7 +95,7 @@ lab: prerequisites ## Build the lab's own program.
 prerequisites: ## Check what the build needs, and install what can be installed.
 	@.ci/prerequisites $(TARGET)
 
-dist: prerequisites ## Build the archives of the plugin for Linux, amd64 and arm64, and its krew manifest, in dist/.
+dist: prerequisites ## Build the archives of the plugin for Linux (amd64, arm64) and Windows, and its krew manifest, in dist/.
 	krew/dist.sh
 
 archive: build

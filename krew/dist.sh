@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the plugin's archives and its krew manifest into dist/.
-#   krew/dist.sh                   for all platforms that this machine builds
+#   krew/dist.sh                   for all platforms that a Debian builds: Linux and Windows
 #   krew/dist.sh linux/amd64       for these only
 # An archive that lies in dist/ already, say one built on a Mac, goes into the manifest too.
 #   REUSE=1    pack the programs that are in target/ as they are
@@ -16,7 +16,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 : "${URL:=$HOMEPAGE/releases/download/v$version}"
 # Every platform of kubectl plugins; the manifest holds those whose archive there is.
 all=(linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64)
-here=(linux/amd64 linux/arm64)
+here=(linux/amd64 linux/arm64 windows/amd64)
 [ $# -eq 0 ] || here=("$@")
 # A gateway host may be of either architecture, whatever the plugin runs on.
 gateways=()

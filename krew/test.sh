@@ -58,7 +58,9 @@ removed() {
 
 fresh "$work/root"
 krew install --manifest="$DIST/extconn.yaml" --archive="$DIST/extconn-linux-$arch.tar.gz"
-krew list | grep -q 'extconn$' || fail "kubectl krew list does not show it"
+# Not by a pipe: who is still writing when grep has seen enough would count as failed.
+listed=$(krew list)
+grep -q 'extconn$' <<<"$listed" || fail "kubectl krew list does not show it"
 version=$(kubectl extconn version --client) || fail "kubectl extconn does not run"
 say "kubectl extconn answers: $version"
 installed=$(dirname "$(readlink -f "$work/root/bin/kubectl-extconn")")
@@ -66,7 +68,8 @@ installed=$(dirname "$(readlink -f "$work/root/bin/kubectl-extconn")")
 [ -x "$installed/extconn-gateway-linux-$arch" ] || fail "no gateway program is beside the plugin"
 kubectl extconn completion --install "$work/root/bin" >/dev/null
 [ -x "$work/root/bin/kubectl_complete-extconn" ] || fail "completion is not installed"
-kubectl __complete extconn stat 2>/dev/null | grep -q '^status' || fail "kubectl does not complete the plugin"
+completed=$(kubectl __complete extconn stat 2>/dev/null)
+grep -q '^status' <<<"$completed" || fail "kubectl does not complete the plugin"
 say "kubectl completes it"
 rm "$work/root/bin/kubectl_complete-extconn"
 removed
