@@ -289,7 +289,7 @@ fn help(command: &str) -> Result<String> {
     Ok(said.stdout)
 }
 
-/// Every command that `kubectl extconn --help` lists, and that help itself, as "".
+/// Every command that `kubectl extconn --help` lists but `help`, and that help itself, as "".
 fn commands() -> Result<Vec<String>> {
     let help = help("")?;
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
@@ -297,7 +297,8 @@ fn commands() -> Result<Vec<String>> {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.strip_prefix("  "))
         .filter(|line| !line.starts_with(' '))
-        .filter_map(|line| line.split_whitespace().next());
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help");
     let commands: Vec<String> = names.chain([""]).map(str::to_owned).collect();
     ensure!(
         commands.len() > 8,

@@ -31,11 +31,7 @@ Examples:
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 could not run, 130 interrupted."
 )]
-#[command(
-    arg_required_else_help = true,
-    propagate_version = false,
-    disable_help_subcommand = true
-)]
+#[command(arg_required_else_help = true, propagate_version = false)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub kubectl: KubectlFlags,
