@@ -9,6 +9,7 @@ use kube::ResourceExt;
 
 use super::change;
 use super::surroundings::Surroundings;
+use crate::status::observe::described;
 use crate::terminal::style::Mood;
 
 /// Something that does not fit, or that cannot be told.
@@ -77,14 +78,6 @@ pub(crate) fn service_key(
 
 fn is_same(a: &ExternalService, b: &ExternalService) -> bool {
     a.namespace() == b.namespace() && a.name_any() == b.name_any()
-}
-
-fn described(object: &ExternalService) -> String {
-    format!(
-        "{}/{}",
-        object.namespace().unwrap_or_default(),
-        object.name_any()
-    )
 }
 
 fn somebody_acts(seen: &Surroundings) -> Option<Finding> {
