@@ -114,10 +114,11 @@ install -d -m 0700 -o extconn -g extconn /var/lib/extconn
 put "$binary" "$program" 0755 root:root
 rm -f "$program.new"
 put "$host_file" /etc/extconn/gateway.yaml 0644 root:root
-# What another cluster has asked for must not stay in effect.
+# What another cluster has asked for must not stay in effect: it is forgotten when the gateway
+# starts anew, also if only a later run gets that far.
+forget=/var/lib/extconn/forget-last-good
 if [ -f /etc/extconn/kubeconfig ] && ! cmp -s "$kubeconfig" /etc/extconn/kubeconfig; then
-    systemctl stop extconn-gateway.service 2>/dev/null || true # Or it would write it again.
-    rm -f /var/lib/extconn/last-good.json
+    install -m 0600 /dev/null "$forget"
 fi
 put "$kubeconfig" /etc/extconn/kubeconfig 0640 root:extconn
 # A token that is there may be a renewed one: only a missing one, or one that the file given is
@@ -158,6 +159,10 @@ if [ "$start" = no ]; then
 fi
 systemctl daemon-reload
 systemctl --quiet enable extconn-gateway.service
+if [ -e "$forget" ]; then
+    systemctl stop extconn-gateway.service # Or it would write it again.
+    rm -f /var/lib/extconn/last-good.json "$forget"
+fi
 verb=start
 [ "$changed" = no ] || verb=restart
 systemctl "$verb" extconn-gateway.service 2>/dev/null || {

@@ -77,7 +77,7 @@ pub(crate) async fn run(invocation: &Invocation, args: UninstallArgs) -> Result<
     let cluster = Cluster::connect(&invocation.kubectl).await?;
     let namespace = installation::connector_namespace(&cluster, &args.connector).await?;
     let scope = scope(&args);
-    installation::refuse_elsewhere(&cluster, &namespace).await?;
+    installation::refuse_elsewhere(&cluster, &args.connector).await?;
     let release_name = installation::release_name(&cluster, &namespace).await?;
     let helm = Helm::new(&invocation.kubectl, release_name)?;
     let found = surroundings::look(&cluster, &helm, &namespace, &scope).await?;

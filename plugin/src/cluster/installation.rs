@@ -70,9 +70,15 @@ pub(crate) async fn where_it_runs(cluster: &Cluster) -> Result<Option<String>, F
 ///
 /// # Errors
 /// Names both.
-pub(crate) async fn refuse_elsewhere(cluster: &Cluster, named: &str) -> Result<(), Failure> {
+pub(crate) async fn refuse_elsewhere(
+    cluster: &Cluster,
+    arg: &ConnectorNamespace,
+) -> Result<(), Failure> {
+    let Some(named) = &arg.connector_namespace else {
+        return Ok(());
+    };
     match where_it_runs(cluster).await? {
-        Some(there) if there != named => Err(Failure::failed(format!(
+        Some(there) if there != *named => Err(Failure::failed(format!(
             "extconn runs in namespace {there}, and not in {named}"
         ))
         .next("leave --connector-namespace out; to move it, first `kubectl extconn uninstall`")),

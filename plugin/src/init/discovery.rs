@@ -76,7 +76,7 @@ pub(crate) async fn discover(
         Err(_) if !may_look => Vec::new(),
         Err(error) => return Err(api("look for the operator")(error)),
     };
-    installation::refuse_elsewhere(cluster, &connector_namespace).await?;
+    installation::refuse_elsewhere(cluster, arg).await?;
     let release = installation::release_name(cluster, &connector_namespace).await?;
     let crds = look_at_crds(cluster).await?;
     let needed = permissions::of_init(&connector_namespace, &release.namespace);

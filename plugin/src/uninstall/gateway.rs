@@ -28,9 +28,8 @@ pub(super) async fn remove(
     step.ends(async {
         let said = ssh.script_with("sh -s", UNINSTALL.as_bytes()).await?;
         if !said.ok() {
-            let complaint = said.complaint();
-            let complaint = complaint.trim_start_matches("uninstall.sh: ");
-            return Err(Failure::failed(format!("{destination}: {complaint}"))
+            let why = said.complaints("uninstall.sh");
+            return Err(Failure::failed(format!("{destination}: {why}"))
                 .next("correct that on the host, then run this again"));
         }
         forget(work, note).await?;
